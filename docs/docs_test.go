@@ -1,0 +1,113 @@
+// Package docs_test keeps the documents true: every package stands in the architecture's
+// list, every direct dependency has its line, every decision is in the index, and links
+// between files lead somewhere.
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+var skipped = []string{".git", ".cache", "node_modules", "third_party", "signet-data", "artifacts", "testdata"}
+
+func walk(t *testing.T, suffix string, visit func(rel string)) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && slices.Contains(skipped, d.Name()) {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, suffix) {
+			visit(strings.TrimPrefix(filepath.ToSlash(path), "../"))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestArchitecture_ListsEveryPackageOnce(t *testing.T) {
+	t.Parallel()
+	text := read(t, "architecture.md")
+	packages := map[string]bool{}
+	walk(t, ".go", func(rel string) {
+		if !strings.HasSuffix(rel, "_test.go") {
+			packages[filepath.ToSlash(filepath.Dir(rel))] = true
+		}
+	})
+	line := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| .{10,}\\|$")
+	listed := map[string]int{}
+	for _, m := range line.FindAllStringSubmatch(text, -1) {
+		listed[m[1]]++
+	}
+	for p := range packages {
+		if listed[p] != 1 {
+			t.Errorf("architecture.md lists package %s %d times, want once with one line", p, listed[p])
+		}
+	}
+	for p := range listed {
+		if !packages[p] {
+			t.Errorf("architecture.md lists %s, which is not a package", p)
+		}
+	}
+}
+
+func TestDependencies_EachDirectOneHasItsLine(t *testing.T) {
+	t.Parallel()
+	text := read(t, "dependencies.md")
+	direct := regexp.MustCompile(`(?m)^\s*(?:require )?([a-z0-9./-]+\.[a-z]+/[^\s]+) v[^\s]+$`)
+	found := 0
+	for _, m := range direct.FindAllStringSubmatch(read(t, "../go.mod"), -1) {
+		found++
+		if !strings.Contains(text, "| `"+m[1]+"` |") {
+			t.Errorf("dependencies.md has no line for %s", m[1])
+		}
+	}
+	if found < 8 {
+		t.Errorf("found only %d direct dependencies in go.mod", found)
+	}
+}
+
+func TestDecisions_AllInTheIndex(t *testing.T) {
+	t.Parallel()
+	index := read(t, "decisions/README.md")
+	files, err := filepath.Glob("decisions/0*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no decisions", err)
+	}
+	for _, f := range files {
+		if !strings.Contains(index, "("+filepath.Base(f)+")") {
+			t.Errorf("%s is not in the index", f)
+		}
+	}
+}
+
+func TestLinks_LeadSomewhere(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+	walk(t, ".md", func(rel string) {
+		for _, m := range link.FindAllStringSubmatch(read(t, filepath.Join("..", rel)), -1) {
+			target := filepath.Join("..", filepath.Dir(rel), m[1])
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which does not exist", rel, m[1])
+			}
+		}
+	})
+}
