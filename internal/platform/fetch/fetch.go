@@ -1,0 +1,290 @@
+// Package fetch is the one outbound HTTP client of the house. It reads a JSON document from an
+// address that somebody else chose (a client's jwks_uri, say) without letting that somebody
+// reach into the network we run in: https only, the address really dialed is checked, no
+// redirects, no proxies, little time, little data, and one error for every failure.
+// It does not interpret or cache what it read; callers do.
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"signet/internal/platform/errs"
+)
+
+// Limits (security bar SS-04).
+const (
+	DefaultTimeout     = 5 * time.Second
+	DefaultNegativeTTL = 10 * time.Second
+	MaxBody            = 256 << 10
+	maxHeader          = 16 << 10
+	maxURL             = 2048
+	maxRunning         = 16  // requests on the network at once
+	maxWaiting         = 256 // those, and failures whose time is not up yet
+	maxNegative        = 1000
+)
+
+// Resolver finds the addresses of a name. net.DefaultResolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Options of a Client. The zero value is the safe one.
+type Options struct {
+	// AllowHosts are host names or addresses (no port) that may be dialed whatever they resolve
+	// to: for an operator whose relying parties publish their keys inside the network.
+	AllowHosts []string
+	// AllowPrivate dials any address and AllowHTTP admits plain http. Development and tests only.
+	AllowPrivate, AllowHTTP bool
+
+	Timeout     time.Duration // whole request, DefaultTimeout if zero
+	NegativeTTL time.Duration // how long a failure is remembered, DefaultNegativeTTL if zero
+	Resolver    Resolver      // the system's if nil
+	TLS         *tls.Config   // additional roots; the system's if nil
+	Log         *slog.Logger  // where the cause of a failure goes; discarded if nil
+	dial        dialFunc      // the network, replaced by tests that count connections
+}
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Client fetches documents. It is safe for concurrent use.
+type Client struct {
+	opt  Options
+	http *http.Client
+
+	mu       sync.Mutex
+	running  int
+	inFlight map[string]*call
+	failed   map[string]time.Time
+}
+
+// call is one request under way and everyone who waits for it.
+type call struct {
+	done chan struct{}
+	body []byte
+	err  error
+}
+
+// errFetch is the only error a caller sees. Which of port open, port closed, refused address,
+// bad certificate or wrong document it was would map the network for whoever chose the address.
+var errFetch = errors.New("the document could not be fetched")
+
+// New returns a Client.
+func New(o Options) *Client {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.NegativeTTL == 0 {
+		o.NegativeTTL = DefaultNegativeTTL
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.dial == nil {
+		o.dial = (&net.Dialer{}).DialContext
+	}
+	c := &Client{opt: o, inFlight: map[string]*call{}, failed: map[string]time.Time{}}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  nil, // the environment does not decide where we connect
+			DialContext:            c.dial,
+			TLSClientConfig:        o.TLS.Clone(),
+			DisableCompression:     true, // no decompression bombs
+			DisableKeepAlives:      true, // every request is dialed and therefore checked
+			MaxResponseHeaderBytes: maxHeader,
+			ForceAttemptHTTP2:      true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c
+}
+
+// GetJSON returns the JSON document at address. Every failure is the same errs.Unavailable, and
+// comes only when the time for the request is up, so that neither text nor time tell what is
+// at the address; the cause is logged. Callers at the same time share one request, and a
+// failure is remembered for NegativeTTL.
+func (c *Client) GetJSON(ctx context.Context, address string) ([]byte, error) {
+	cl, err := c.join(address)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-cl.done:
+		return cl.body, cl.err
+	case <-ctx.Done():
+		return nil, failure()
+	}
+}
+
+func failure() error { return errs.New(errs.Unavailable, "", errFetch) }
+
+// join returns the request under way for address, or starts it.
+func (c *Client) join(address string) (*call, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cl, ok := c.inFlight[address]; ok {
+		return cl, nil
+	}
+	// A duration, so monotonic time, which the house clock does not give.
+	if until, ok := c.failed[address]; ok && time.Now().Before(until) {
+		return nil, failure()
+	}
+	delete(c.failed, address)
+	if c.running >= maxRunning || len(c.inFlight) >= maxWaiting {
+		return nil, failure()
+	}
+	c.running++
+	cl := &call{done: make(chan struct{})}
+	c.inFlight[address] = cl
+	go c.run(address, cl)
+	return cl, nil
+}
+
+// run is detached from the callers: one that gives up does not end it for the others.
+func (c *Client) run(address string, cl *call) {
+	deadline := time.NewTimer(c.opt.Timeout)
+	defer deadline.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
+	defer cancel()
+	body, err := c.get(ctx, address)
+	c.mu.Lock()
+	c.running--
+	c.mu.Unlock()
+	if err != nil {
+		c.opt.Log.WarnContext(ctx, "outbound request failed", "url", redact(address), "error", err.Error())
+		<-deadline.C
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.inFlight, address)
+	if err != nil {
+		cl.err = failure()
+		c.remember(address)
+	} else {
+		cl.body = body
+	}
+	close(cl.done)
+}
+
+// remember notes a failure. The table is bounded: when it is full, any entry makes room.
+func (c *Client) remember(address string) {
+	for k := range c.failed {
+		if len(c.failed) < maxNegative {
+			break
+		}
+		delete(c.failed, k)
+	}
+	c.failed[address] = time.Now().Add(c.opt.NegativeTTL) // monotonic, see join
+}
+
+func (c *Client) get(ctx context.Context, address string) ([]byte, error) {
+	if _, err := c.checkURL(address); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "signet")
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %d", res.StatusCode)
+	}
+	if enc := res.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, errors.New("the answer is compressed")
+	}
+	if !isJSON(res.Header.Get("Content-Type")) {
+		return nil, fmt.Errorf("content type %q", res.Header.Get("Content-Type"))
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	return body, checkBody(body)
+}
+
+// checkURL refuses what must not even be resolved.
+func (c *Client) checkURL(address string) (*url.URL, error) {
+	if len(address) > maxURL {
+		return nil, errors.New("URL too long")
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return nil, errors.New("not a URL")
+	case u.Scheme != "https" && !(u.Scheme == "http" && c.opt.AllowHTTP):
+		return nil, errors.New("not an https URL")
+	case u.User != nil || u.Fragment != "" || u.Opaque != "":
+		return nil, errors.New("URL has userinfo or a fragment")
+	case u.Hostname() == "":
+		return nil, errors.New("URL has no host")
+	}
+	return u, nil
+}
+
+// dial resolves, checks and connects to the very address that it checked: a name that answers
+// differently the second time (DNS rebinding) is never asked a second time.
+func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := c.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	free := c.opt.AllowPrivate || slices.ContainsFunc(c.opt.AllowHosts, func(h string) bool { return strings.EqualFold(h, host) })
+	if !free {
+		// One bad address condemns the name: a mix of public and internal addresses is an attack.
+		for _, a := range addrs {
+			if !Global(a) {
+				return nil, fmt.Errorf("%s resolves to %s, which is not a public address", host, a)
+			}
+		}
+	}
+	for _, a := range addrs {
+		var conn net.Conn
+		if conn, err = c.opt.dial(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	addrs, err := c.opt.Resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("%s has no address", host)
+	}
+	for i, a := range addrs {
+		addrs[i] = a.Unmap() // the resolver writes IPv4 as ::ffff:a.b.c.d
+	}
+	return addrs, nil
+}
