@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,6 +41,9 @@ func bodyError(err error) error {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
 		return refuse(http.StatusRequestEntityTooLarge, "the request body is too long")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(http.StatusRequestTimeout, "the request body came too slowly")
 	}
 	return refuse(http.StatusBadRequest, "the request body could not be read")
 }

@@ -17,6 +17,8 @@ const (
 	// Browser routes answer people. Unsafe methods must prove that the form was ours, with
 	// Sec-Fetch-Site or Origin (net/http.CrossOriginProtection).
 	Browser
+	// Management routes answer operators, on a listener of their own.
+	Management
 )
 
 // HandlerFunc is a handler that may fail. An error which it returns before writing is
