@@ -119,56 +119,49 @@ CREATE TABLE consent (
 );
 
 -- oauth
-CREATE TABLE oauth_grant (
+-- What the engine may know of accounts, sessions and consents. It joins these views, never the
+-- tables of their owners, so that issuing and checking a token stays one statement.
+CREATE VIEW active_subject AS SELECT id FROM account WHERE status = 'active';
+CREATE VIEW live_session AS SELECT id, account_id, expires_at FROM session WHERE ended_at = 0;
+CREATE VIEW given_consent AS SELECT account_id, client_id, updated_at FROM consent;
+CREATE TABLE oauth_grant ( -- one authorization of a client by a user, with its code: one row, one write
 	id TEXT PRIMARY KEY,
 	client_id TEXT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
-	account_id TEXT REFERENCES account (id) ON DELETE CASCADE, -- NULL for machine clients
-	session_id TEXT NOT NULL, -- '' for machine clients; kept after the session row is gone
+	account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+	session_id TEXT NOT NULL, -- kept after the session row is gone
 	scopes TEXT NOT NULL,     -- JSON list
 	resources TEXT NOT NULL,  -- JSON list
 	auth_time BIGINT NOT NULL,
 	acr TEXT NOT NULL,
 	amr TEXT NOT NULL,        -- JSON list
 	nonce TEXT NOT NULL,
-	extra TEXT NOT NULL,      -- JSON: what only some requests carry
+	code_hash TEXT NOT NULL UNIQUE,
+	code_challenge TEXT NOT NULL, -- '' where a confidential client may leave it out
+	code_expires_at BIGINT NOT NULL,
+	redirect_uri TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
-	last_used_at BIGINT NOT NULL,
-	expires_at BIGINT NOT NULL, -- when the last thing issued under it has expired
+	expires_at BIGINT NOT NULL, -- absolute, never moves; nothing issued under it lives longer
 	revoked_at BIGINT NOT NULL
 );
 CREATE INDEX oauth_grant_account ON oauth_grant (account_id, client_id);
 CREATE INDEX oauth_grant_session ON oauth_grant (session_id);
 CREATE INDEX oauth_grant_expiry ON oauth_grant (expires_at);
-CREATE TABLE authorization_code (
-	code_hash TEXT PRIMARY KEY,
+CREATE TABLE refresh_token ( -- the steps of a grant: code to first token, token to next token
+	token_hash TEXT PRIMARY KEY, -- 'spent:…' where a code was redeemed without a refresh token
+	predecessor_hash TEXT NOT NULL UNIQUE, -- the code or token that this one replaced, once
 	grant_id TEXT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
-	client_id TEXT NOT NULL,
-	redirect_uri TEXT NOT NULL,
-	code_challenge TEXT NOT NULL, -- '' where a confidential client may leave it out
-	created_at BIGINT NOT NULL,
-	expires_at BIGINT NOT NULL,
-	used_at BIGINT NOT NULL
-);
-CREATE INDEX authorization_code_grant ON authorization_code (grant_id);
-CREATE INDEX authorization_code_expiry ON authorization_code (expires_at);
-CREATE TABLE refresh_token (
-	token_hash TEXT PRIMARY KEY,
-	grant_id TEXT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
-	client_id TEXT NOT NULL,
-	created_at BIGINT NOT NULL,
-	used_at BIGINT NOT NULL,      -- rotation time; a later use is a replay
-	successor_sealed BYTEA,       -- the next token, sealed, for the grace window
-	expires_at BIGINT NOT NULL,
-	family_expires_at BIGINT NOT NULL -- absolute, never moves
+	sealed TEXT NOT NULL,        -- the token, sealed, where the client has a grace window; else ''
+	created_at BIGINT NOT NULL,  -- when the predecessor was used; a later use of it is a replay
+	expires_at BIGINT NOT NULL
 );
 CREATE INDEX refresh_token_grant ON refresh_token (grant_id);
 CREATE INDEX refresh_token_expiry ON refresh_token (expires_at);
 CREATE TABLE access_token ( -- opaque access tokens only; JWTs have no row
 	token_hash TEXT PRIMARY KEY,
-	grant_id TEXT NOT NULL REFERENCES oauth_grant (id) ON DELETE CASCADE,
+	grant_id TEXT REFERENCES oauth_grant (id) ON DELETE CASCADE, -- NULL for machine clients
 	client_id TEXT NOT NULL,
-	scopes TEXT NOT NULL,
-	audience TEXT NOT NULL,
+	scopes TEXT NOT NULL,   -- JSON list
+	audience TEXT NOT NULL, -- JSON list
 	created_at BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
 	revoked_at BIGINT NOT NULL
