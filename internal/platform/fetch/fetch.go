@@ -283,8 +283,9 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf("%s has no address", host)
 	}
+	out := make([]netip.Addr, len(addrs))
 	for i, a := range addrs {
-		addrs[i] = a.Unmap() // the resolver writes IPv4 as ::ffff:a.b.c.d
+		out[i] = a.Unmap() // the resolver writes IPv4 as an IPv6 address
 	}
-	return addrs, nil
+	return out, nil
 }

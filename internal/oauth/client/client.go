@@ -1,0 +1,133 @@
+package client
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"signet/internal/platform/id"
+)
+
+// Kind says what sort of application a client is. It is fixed at creation and decides which
+// metadata is possible.
+type Kind string
+
+// The kinds.
+const (
+	Web     Kind = "web"     // runs on a server, can keep a secret
+	SPA     Kind = "spa"     // runs in the browser, public
+	Native  Kind = "native"  // runs on a device, public
+	Machine Kind = "machine" // acts for itself, without a user
+)
+
+// Kinds lists all kinds, in the order in which help texts name them.
+func Kinds() []Kind { return []Kind{Web, SPA, Native, Machine} }
+
+// Status says whether a client may be used.
+type Status string
+
+// The states of a client.
+const (
+	Active   Status = "active"
+	Disabled Status = "disabled"
+)
+
+// AuthMethod is how a client proves itself at the token endpoint (RFC 7591 §2).
+type AuthMethod string
+
+// The methods.
+const (
+	SecretBasic   AuthMethod = "client_secret_basic"
+	SecretPost    AuthMethod = "client_secret_post"
+	PrivateKeyJWT AuthMethod = "private_key_jwt"
+	None          AuthMethod = "none"
+)
+
+// Owners of a row.
+const (
+	ManagedByAdmin = "admin"
+	ManagedByFile  = "file"
+)
+
+// Access token formats.
+const (
+	FormatJWT    = "jwt"    // RFC 9068, no database row
+	FormatOpaque = "opaque" // a row, revocable at once everywhere
+)
+
+// Grant types (RFC 6749, as registered by RFC 7591 §2).
+const (
+	GrantAuthorizationCode = "authorization_code"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+)
+
+// Metadata is what an operator decides about a client. Lifetimes of zero mean the server's
+// default; RefreshGrace is the exception: its zero means no grace.
+type Metadata struct {
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	GrantTypes             []string
+	ResponseTypes          []string
+	AuthMethod             AuthMethod
+	Scopes                 []string
+	Audiences              []string // APIs it may ask tokens for (RFC 8707)
+	JWKS                   json.RawMessage
+	JWKSURI                string
+	FirstParty             bool // ours: no consent asked
+	RequirePKCE            bool
+	AccessTokenFormat      string
+	IDTokenAlg             string // "" is ES256
+	AccessTokenTTL         time.Duration
+	RefreshIdleTTL         time.Duration
+	RefreshAbsoluteTTL     time.Duration
+	RefreshGrace           time.Duration // 0 to 60 s in which a refresh token may be used again
+	AllowedOrigins         []string      // CORS; for an SPA, none means those of its redirect URIs
+	ClientURI              string
+	LogoURI                string
+	PolicyURI              string
+	TOSURI                 string
+}
+
+// Client is a registered application. A *Client from Service is an immutable snapshot: read
+// it from any goroutine, change nothing in it.
+type Client struct {
+	ID        id.Client
+	Name      string
+	Kind      Kind
+	Status    Status
+	ManagedBy string
+	Metadata  Metadata
+	CreatedAt time.Time
+	UpdatedAt time.Time
+
+	secrets []secretHash
+	keys    jose.JSONWebKeySet // parsed Metadata.JWKS
+}
+
+// Active reports whether the client may be used at all.
+func (c *Client) Active() bool { return c.Status == Active }
+
+// Public reports whether the client cannot keep a secret (RFC 6749 §2.1).
+func (c *Client) Public() bool { return c.Metadata.AuthMethod == None }
+
+// AllowsGrant reports whether the client registered the grant type.
+func (c *Client) AllowsGrant(grant string) bool { return slices.Contains(c.Metadata.GrantTypes, grant) }
+
+// AllowsScope reports whether the client may ask for the scope, compared exactly.
+func (c *Client) AllowsScope(scope string) bool { return slices.Contains(c.Metadata.Scopes, scope) }
+
+// AllowsAudience reports whether the client may ask tokens for the API (RFC 8707 §2).
+func (c *Client) AllowsAudience(aud string) bool { return slices.Contains(c.Metadata.Audiences, aud) }
+
+// AllowsRedirect reports whether uri is a redirect URI of the client, see matchURI.
+func (c *Client) AllowsRedirect(uri string) bool {
+	return matchAny(c.Metadata.RedirectURIs, uri, c.Kind == Native)
+}
+
+// AllowsPostLogout reports whether uri may follow a logout (OIDC RP-Initiated Logout §3).
+func (c *Client) AllowsPostLogout(uri string) bool {
+	return matchAny(c.Metadata.PostLogoutRedirectURIs, uri, c.Kind == Native)
+}
