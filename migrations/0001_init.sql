@@ -31,27 +31,20 @@ CREATE TABLE password_credential (
 	changed_at BIGINT NOT NULL
 );
 
--- identity/session
+-- identity/session (an ended session has no row)
 CREATE TABLE session (
 	id TEXT PRIMARY KEY,
 	token_hash TEXT NOT NULL UNIQUE,
 	account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+	events TEXT NOT NULL,         -- JSON list of authentication events: method, time
 	user_agent TEXT NOT NULL,
 	source_ip TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
-	last_seen_at BIGINT NOT NULL,
-	expires_at BIGINT NOT NULL, -- absolute
-	ended_at BIGINT NOT NULL
+	last_seen_at BIGINT NOT NULL, -- idle expiry counts from here; moved at most once a minute
+	expires_at BIGINT NOT NULL    -- absolute, never moves
 );
 CREATE INDEX session_account ON session (account_id);
-CREATE INDEX session_expiry ON session (expires_at);
-CREATE TABLE session_event (
-	id TEXT PRIMARY KEY,
-	session_id TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
-	method TEXT NOT NULL, -- pwd
-	at BIGINT NOT NULL
-);
-CREATE INDEX session_event_session ON session_event (session_id);
+CREATE INDEX session_idle ON session (last_seen_at);
 
 -- signin
 CREATE TABLE journey (
