@@ -1,0 +1,97 @@
+// The provider as its users run it: the built binary, on a folder or on a Postgres database.
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { Program, folder, freePort, root, run } from './processes.mjs'
+
+const binary = process.env.SIGNET_BIN ?? join(root, 'bin/signet')
+if (!existsSync(binary)) throw new Error(`${binary} is not built: make build`)
+
+/** A password that is long enough, on no list of common ones, and says nothing about anybody. */
+export const password = 'correct-heron-battery-lamp'
+
+class Provider {
+  constructor (where, dir, port, samplePort) {
+    this.where = where // the flags that name the store: --data DIR or --config FILE
+    this.dir = dir
+    this.port = port
+    this.issuer = `http://localhost:${port}`
+    this.sample = samplePort && `http://localhost:${samplePort}`
+    this.samplePort = samplePort
+  }
+
+  async start () {
+    this.program = new Program(binary, this.command())
+    await this.program.answers(`${this.issuer}/.well-known/openid-configuration`)
+    if (this.sample) await this.program.answers(this.sample)
+    return this
+  }
+
+  /** Runs a subcommand against the same store and returns what it printed. */
+  async cli (...args) {
+    try {
+      const { stdout } = await run(binary, [...args, ...this.where])
+      return stdout
+    } catch (err) {
+      throw new Error(`signet ${args.join(' ')}: ${err.stderr || err.message}`)
+    }
+  }
+
+  /** Registers an application; returns what --json printed: client_id, client_secret and all. */
+  async client (...args) {
+    return JSON.parse(await this.cli('client', 'create', ...args, '--json'))
+  }
+
+  async restart (signal) {
+    await this.program.stop(signal)
+    await this.start()
+  }
+
+  async close () {
+    await this.program?.stop()
+    this.dir.remove()
+  }
+}
+
+class Dev extends Provider {
+  command () {
+    return ['dev', '--data', this.dir.path, '--listen', `127.0.0.1:${this.port}`, '--sample-listen', `127.0.0.1:${this.samplePort}`]
+  }
+}
+
+class Serve extends Provider {
+  command () { return ['serve', ...this.where] }
+}
+
+/** `signet dev` on an empty folder, with its sample application. */
+export async function startDev () {
+  const dir = folder('dev')
+  const provider = new Dev(['--data', dir.path], dir, await freePort(), await freePort())
+  return provider.start()
+}
+
+/** `signet serve` on a new database of the test run's Postgres server. */
+export async function startOnPostgres () {
+  const server = process.env.SIGNET_TEST_POSTGRES
+  if (!server) throw new Error('SIGNET_TEST_POSTGRES is not set: run this through test/postgres/run.sh')
+  const name = `browser_${randomBytes(6).toString('hex')}`
+  await run('psql', [server, '-q', '-c', `CREATE DATABASE ${name}`])
+  const url = new URL(server)
+  url.pathname = `/${name}`
+
+  const dir = folder('serve')
+  const port = await freePort()
+  const file = join(dir.path, 'signet.yaml')
+  writeFileSync(join(dir.path, 'master.key'), randomBytes(32).toString('base64') + '\n', { mode: 0o600 })
+  writeFileSync(file, [
+    `issuer: http://localhost:${port}`,
+    'database:',
+    `  url: ${url}`,
+    `master_key_file: ${join(dir.path, 'master.key')}`,
+    `listen: 127.0.0.1:${port}`,
+    ''
+  ].join('\n'))
+  const provider = new Serve(['--config', file], dir, port)
+  await provider.cli('migrate')
+  return provider.start()
+}
