@@ -1,0 +1,121 @@
+package oauth
+
+import (
+	"net/url"
+	"time"
+
+	"signet/internal/platform/id"
+)
+
+// Request is an authorization request that passed every check, parsed once. It survives JSON:
+// a journey freezes it, so that nothing sent later can change what was asked.
+type Request struct {
+	ClientID      id.Client `json:"client_id"`
+	RedirectURI   string    `json:"redirect_uri"`
+	ResponseMode  string    `json:"response_mode"` // query | fragment | form_post
+	Scopes        []string  `json:"scopes"`
+	Resources     []string  `json:"resources,omitempty"`
+	State         string    `json:"state,omitempty"`
+	Nonce         string    `json:"nonce,omitempty"`
+	CodeChallenge string    `json:"code_challenge,omitempty"`
+	Prompt        []string  `json:"prompt,omitempty"`
+	MaxAge        *int64    `json:"max_age,omitempty"` // seconds; nil = not asked
+	LoginHint     string    `json:"login_hint,omitempty"`
+	UILocales     []string  `json:"ui_locales,omitempty"`
+	ACRValues     []string  `json:"acr_values,omitempty"`
+	Display       string    `json:"display,omitempty"`
+	HintSubject   id.User   `json:"hint_subject,omitempty"` // from a verified id_token_hint
+
+	// covered remembers, within one HTTP request, the consent that MissingConsent found to
+	// cover this request, so that Issue need not read it a second time: its write demands
+	// that this very consent is still there.
+	covered consentMark
+}
+
+type consentMark struct {
+	user    id.User
+	version int64
+}
+
+func (r *Request) target() *Target {
+	return &Target{RedirectURI: r.RedirectURI, Mode: r.ResponseMode, State: r.State}
+}
+
+// Login is the authentication that a code is issued for.
+type Login struct {
+	User     id.User
+	Session  id.Session
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+}
+
+// The response modes (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
+const (
+	ModeQuery    = "query"
+	ModeFragment = "fragment"
+	ModeFormPost = "form_post"
+)
+
+// Response is an authorization response, success or error, on its way to the application.
+type Response struct {
+	RedirectURI string
+	Mode        string // query | fragment | form_post
+	Params      url.Values
+}
+
+// Location returns the address for a redirect in the modes query and fragment. In form_post
+// mode the parameters belong into a form posted to RedirectURI, and Location is "".
+func (r *Response) Location() string {
+	switch r.Mode {
+	case ModeFragment:
+		return r.RedirectURI + "#" + r.Params.Encode()
+	case ModeQuery:
+		// A registered query component stays as it is (RFC 6749 §3.1.2).
+		return addQuery(r.RedirectURI, r.Params.Encode())
+	}
+	return ""
+}
+
+func addQuery(uri, query string) string {
+	for i := range len(uri) {
+		if uri[i] == '?' {
+			if i == len(uri)-1 {
+				return uri + query
+			}
+			return uri + "&" + query
+		}
+	}
+	return uri + "?" + query
+}
+
+// respond builds the response to a checked target. Every response names its issuer
+// (RFC 9207 §2), and state goes back byte for byte, only if it was sent (RFC 6749 §4.1.2).
+func (e *Engine) respond(t *Target, params url.Values) *Response {
+	params.Set("iss", e.issuer)
+	if t.State != "" {
+		params.Set("state", t.State)
+	}
+	return &Response{RedirectURI: t.RedirectURI, Mode: t.Mode, Params: params}
+}
+
+// Refuse answers a request with an error by redirect (RFC 6749 §4.1.2.1).
+func (e *Engine) Refuse(r *Request, code, description string) *Response {
+	return e.refusal(r.target(), code, description)
+}
+
+// RefuseError answers with an error that may be told by redirect; nil if it may not.
+func (e *Engine) RefuseError(err *Error) *Response {
+	if err.Redirect == nil {
+		return nil
+	}
+	return e.refusal(err.Redirect, err.Code, err.Description)
+}
+
+func (e *Engine) refusal(t *Target, code, description string) *Response {
+	p := url.Values{"error": {code}}
+	if description != "" {
+		p.Set("error_description", description)
+	}
+	return e.respond(t, p)
+}
