@@ -115,7 +115,7 @@ CREATE TABLE consent (
 -- What the engine may know of accounts, sessions and consents. It joins these views, never the
 -- tables of their owners, so that issuing and checking a token stays one statement.
 CREATE VIEW active_subject AS SELECT id FROM account WHERE status = 'active';
-CREATE VIEW live_session AS SELECT id, account_id, expires_at FROM session WHERE ended_at = 0;
+CREATE VIEW live_session AS SELECT id, account_id, expires_at FROM session; -- an ended session has no row
 CREATE VIEW given_consent AS SELECT account_id, client_id, updated_at FROM consent;
 CREATE TABLE oauth_grant ( -- one authorization of a client by a user, with its code: one row, one write
 	id TEXT PRIMARY KEY,
