@@ -14,8 +14,9 @@ import (
 
 // Flow is one thing that clients do with a provider.
 type Flow struct {
-	Name  string
-	About string
+	Name      string
+	About     string
+	NeedsUser bool // signs users in
 	// Prepare does what must be there before the clock starts (sign-ins, first tokens) and
 	// returns one operation per worker. Count is the number of operations that flows which
 	// consume something must prepare; others ignore it.
@@ -49,29 +50,29 @@ func Flows() []Flow {
 			Bare:    func(t *Target, endpoint string) Op { return t.introspectOp(endpoint, random()+random()) },
 		},
 		{
-			Name: "authorize", About: "a signed-in browser asks for a code",
+			Name: "authorize", NeedsUser: true, About: "a signed-in browser asks for a code",
 			Prepare: prepareAuthorize,
 		},
 		{
-			Name: "exchange", About: "redeem a code (codes are fetched before the clock starts)",
+			Name: "exchange", NeedsUser: true, About: "redeem a code (codes are fetched before the clock starts)",
 			Prepare: prepareExchange,
 			Bare:    bareExchange,
 		},
 		{
-			Name: "code", About: "a signed-in browser: authorize, code, tokens",
+			Name: "code", NeedsUser: true, About: "a signed-in browser: authorize, code, tokens",
 			Prepare: prepareCode,
 		},
 		{
-			Name: "refresh", About: "each worker refreshes a token family of its own",
+			Name: "refresh", NeedsUser: true, About: "each worker refreshes a token family of its own",
 			Prepare: prepareRefresh,
 			Bare:    bareRefresh,
 		},
 		{
-			Name: "refresh-burst", About: "one operation: all workers present the same refresh token at once",
+			Name: "refresh-burst", NeedsUser: true, About: "one operation: all workers present the same refresh token at once",
 			Prepare: prepareBurst,
 		},
 		{
-			Name: "login", About: "a new browser: login page, password, code, tokens",
+			Name: "login", NeedsUser: true, About: "a new browser: login page, password, code, tokens",
 			Prepare: same(func(t *Target) Op { return t.loginOp() }),
 		},
 	}
