@@ -89,6 +89,10 @@ export async function startOnPostgres () {
     `  url: ${url}`,
     `master_key_file: ${join(dir.path, 'master.key')}`,
     `listen: 127.0.0.1:${port}`,
+    'management:',
+    '  listen: "off"',
+    'shutdown:',
+    '  delay: 0s',
     ''
   ].join('\n'))
   const provider = new Serve(['--config', file], dir, port)
