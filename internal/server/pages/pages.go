@@ -1,0 +1,187 @@
+// Package pages has everything that people see: sign-in and sign-up, the account chooser,
+// consent, sign-out, the account pages, and errors. Pages are rendered on the server, complete
+// without script, in English and Korean. The package parses forms, sets the cookies, calls
+// internal/signin for every step of a journey and the identity services for accounts, and
+// renders; it holds no rules and no SQL. Which page comes next is never its choice but
+// signin.Next's. internal/app mounts its routes, internal/server/oidc hands it checked
+// protocol requests.
+package pages
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"signet/internal/identity/account"
+	"signet/internal/identity/session"
+	"signet/internal/oauth"
+	"signet/internal/oauth/client"
+	"signet/internal/oauth/consent"
+	"signet/internal/platform/audit"
+	"signet/internal/platform/clock"
+	"signet/internal/server"
+	"signet/internal/signin"
+)
+
+// Deps is what Pages needs.
+type Deps struct {
+	// Issuer is the public origin; its host is shown in the foot of every page.
+	Issuer string
+	// Name is what the service calls itself on its pages; "" means Signet.
+	Name string
+	// Locale is the language for people who ask for none that we speak; "" means en.
+	Locale string
+	// Dev makes error pages show developers what was received and what is registered.
+	Dev bool
+	// MinPassword is the least length of a new password, for the text that says so.
+	MinPassword int
+
+	Clock    clock.Clock
+	Journeys *signin.Service
+	Accounts *account.Service
+	Sessions *session.Service
+	Engine   *oauth.Engine
+	Clients  *client.Service
+	Consents *consent.Service
+	Log      *slog.Logger
+}
+
+// Pages is the set of handlers. It is safe for concurrent use.
+type Pages struct {
+	d     Deps
+	host  string
+	texts *texts
+	views *views
+	files *static
+}
+
+// New returns Pages, with every template parsed and every language loaded.
+func New(d Deps) (*Pages, error) {
+	for name, missing := range map[string]bool{
+		"Clock": d.Clock == nil, "Journeys": d.Journeys == nil, "Accounts": d.Accounts == nil, "Sessions": d.Sessions == nil,
+		"Engine": d.Engine == nil, "Clients": d.Clients == nil, "Consents": d.Consents == nil, "Log": d.Log == nil,
+	} {
+		if missing {
+			return nil, errors.New("pages: missing dependency " + name)
+		}
+	}
+	return build(d)
+}
+
+// build is New without services: what rendering needs.
+func build(d Deps) (*Pages, error) {
+	u, err := url.Parse(d.Issuer)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("pages: Deps.Issuer is not an origin")
+	}
+	if d.Name == "" {
+		d.Name = "Signet"
+	}
+	if d.MinPassword == 0 {
+		d.MinPassword = 15
+	}
+	p := &Pages{d: d, host: u.Host}
+	if p.texts, err = loadTexts(d.Locale); err != nil {
+		return nil, err
+	}
+	if p.files, err = loadStatic(); err != nil {
+		return nil, err
+	}
+	if p.views, err = parseViews(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Locales lists the languages that the pages speak, for discovery.
+func (p *Pages) Locales() []string { return tagNames() }
+
+// Routes is the site map.
+func (p *Pages) Routes() []server.Route {
+	get := func(path string, h server.HandlerFunc) server.Route {
+		return server.Route{Method: http.MethodGet, Path: path, Area: server.Browser, Handler: p.sourced(h)}
+	}
+	post := func(path string, h server.HandlerFunc) server.Route {
+		return server.Route{Method: http.MethodPost, Path: path, Area: server.Browser, Handler: p.sourced(h)}
+	}
+	return []server.Route{
+		get("/", p.home),
+		get("/login", p.startLogin),
+		get("/signup", p.startSignUp),
+
+		get("/signin/{journey}", p.resume),
+		get("/signin/{journey}/login", p.loginForm),
+		post("/signin/{journey}/login", p.loginPassword),
+		get("/signin/{journey}/signup", p.signUpForm),
+		post("/signin/{journey}/signup", p.signUp),
+		get("/signin/{journey}/select", p.selectForm),
+		post("/signin/{journey}/select", p.selectAccount),
+		get("/signin/{journey}/consent", p.consentForm),
+		post("/signin/{journey}/consent", p.consentAnswer),
+		post("/signin/{journey}/cancel", p.cancel),
+		get("/signin/{journey}/logout", p.leaveForm),
+		post("/signin/{journey}/logout", p.leave),
+
+		get("/logout", p.logoutForm),
+		post("/logout", p.logout),
+		get("/logged-out", p.loggedOut),
+
+		get("/account", p.overview),
+		get("/account/profile", p.profileForm),
+		post("/account/profile", p.profileSave),
+		get("/account/username", p.usernameForm),
+		post("/account/username", p.usernameSave),
+		get("/account/password", p.passwordForm),
+		post("/account/password", p.passwordChange),
+		get("/account/sessions", p.sessionList),
+		post("/account/sessions", p.sessionEnd),
+		get("/account/applications", p.applicationList),
+		post("/account/applications", p.applicationRevoke),
+		get("/.well-known/change-password", p.changePassword),
+
+		post("/locale", p.switchLanguage),
+		get("/static/{file}", p.files.serve),
+	}
+}
+
+// sourced notes for the audit log where a request comes from.
+func (p *Pages) sourced(h server.HandlerFunc) server.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		return h(w, withSource(r))
+	}
+}
+
+func withSource(r *http.Request) *http.Request {
+	if audit.SourceOf(r.Context()) != (audit.Source{}) {
+		return r
+	}
+	return r.WithContext(audit.WithSource(r.Context(), audit.Source{
+		IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r),
+	}))
+}
+
+// seeOther sends the browser on with a GET. to is always a path of ours or an address that a
+// journey froze after it was checked (never input).
+func seeOther(w http.ResponseWriter, to string) error {
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// home is the front door for people who typed the address.
+func (p *Pages) home(w http.ResponseWriter, _ *http.Request) error { return seeOther(w, "/account") }
+
+// changePassword is the well-known address that password managers open (W3C change-password-url).
+func (p *Pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
+	return seeOther(w, "/account/password")
+}
+
+// initial is the letter on the tile of an application or person.
+func initial(name string) string {
+	for _, r := range strings.TrimSpace(name) {
+		return strings.ToUpper(string(r))
+	}
+	return "·"
+}
