@@ -39,7 +39,9 @@ func Default() *Config {
 
 // Load reads file, environment and flags, each over the one before. The error is Problems:
 // everything that is wrong, at once.
-func Load(src Source) (*Config, error) {
+func Load(src Source) (*Config, error) { return load(src, readLimited) }
+
+func load(src Source, read func(string) ([]byte, error)) (*Config, error) {
 	c := Default()
 	root := reflect.ValueOf(c).Elem()
 	b := &binder{file: src.File, where: c.where, secrets: map[string]secretSource{}}
@@ -48,7 +50,7 @@ func Load(src Source) (*Config, error) {
 	}
 	if src.File != "" {
 		b.dir = filepath.Dir(src.File)
-		b.read(root)
+		b.read(root, read)
 		if _, given := c.where["database.path"]; !given {
 			c.Database.Path = b.relative(c.Database.Path)
 		}
@@ -85,8 +87,8 @@ func (b *binder) reported(path string) bool {
 
 const maxFile = 1 << 20
 
-func (b *binder) read(root reflect.Value) {
-	text, err := readLimited(b.file)
+func (b *binder) read(root reflect.Value, read func(string) ([]byte, error)) {
+	text, err := read(b.file)
 	if err != nil {
 		b.problem(nil, "file", "%s", err)
 		return
