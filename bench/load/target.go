@@ -31,6 +31,10 @@ type Target struct {
 	// told to trust the generator as a proxy and limit attempts per address.
 	ForwardedFor bool
 
+	// Observe, if set, sees the body of every successful answer of a single-request flow. It
+	// must not be changed while operations run.
+	Observe func(endpoint string, body []byte)
+
 	Meta  Metadata
 	plain *http.Client
 }
@@ -122,7 +126,14 @@ func (t *Target) fetch(ctx context.Context, u string) ([]byte, error) {
 	if status != http.StatusOK {
 		return nil, statusFailure(status, body)
 	}
+	t.observe(u, body)
 	return body, nil
+}
+
+func (t *Target) observe(endpoint string, body []byte) {
+	if t.Observe != nil {
+		t.Observe(endpoint, body)
+	}
 }
 
 func (t *Target) do(req *http.Request) (status int, body []byte, err error) {

@@ -57,6 +57,7 @@ func (t *Target) post(ctx context.Context, endpoint string, form url.Values, out
 	if status != http.StatusOK {
 		return statusFailure(status, body)
 	}
+	t.observe(endpoint, body)
 	if err := json.Unmarshal(body, out); err != nil {
 		return failure("bad answer", "token response: %w", err)
 	}
