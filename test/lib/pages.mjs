@@ -36,3 +36,6 @@ export async function signUp (page, person) {
 
 export const allow = (page) => page.click(button('answer', 'allow'))
 export const deny = (page) => page.click(button('answer', 'deny'))
+
+/** From the login page to the sign-up page. */
+export const toSignUp = (page) => page.click('main a[href*="signup"]')

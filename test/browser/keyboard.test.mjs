@@ -1,0 +1,110 @@
+// The whole journey by keyboard alone: sign up, allow, account, log out.
+import { test, before, after } from 'node:test'
+import assert from 'node:assert/strict'
+import { startDev } from '../lib/signet.mjs'
+import { authorizeUrl, landing } from '../lib/landing.mjs'
+import { launch, visitor, assertQuiet } from '../lib/browser.mjs'
+import { button, somebody } from '../lib/pages.mjs'
+
+let browser, provider, place, client
+
+before(async () => {
+  browser = await launch()
+  provider = await startDev()
+  place = await landing()
+  client = await provider.client('--kind', 'web', '--name', 'Reading Room', '--redirect-uri', place.callback)
+})
+after(async () => {
+  await browser?.close()
+  place?.close()
+  await provider?.close()
+})
+
+/** Presses Tab until the focus is on selector; every stop on the way must be visible. */
+async function tabTo (page, selector) {
+  const passed = []
+  for (let n = 0; n < 60; n++) {
+    const stop = await page.evaluate((wanted) => {
+      const el = document.activeElement
+      if (!el || el === document.body) return { name: 'body' }
+      const style = getComputedStyle(el)
+      const box = el.getBoundingClientRect()
+      return {
+        there: el.matches(wanted),
+        name: el.outerHTML.slice(0, 80),
+        ring: el.matches(':focus-visible') && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+        seen: box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth
+      }
+    }, selector)
+    if (stop.name !== 'body' && n > 0) {
+      assert.ok(stop.ring, `no focus ring of 2 px on ${stop.name}`)
+      assert.ok(stop.seen, `the focus is out of sight on ${stop.name}`)
+    }
+    if (stop.there) return passed
+    passed.push(stop.name)
+    await page.keyboard.press('Tab')
+  }
+  assert.fail(`Tab never came to ${selector}; passed ${passed.join('\n')}`)
+}
+
+test('sign up, allow, account, log out', async () => {
+  const who = await visitor(browser)
+  const { page } = who
+  const person = somebody()
+  try {
+    await page.goto(authorizeUrl(provider, client, place))
+    await tabTo(page, 'main a[href*="signup"]')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#email')
+
+    await tabTo(page, '#name')
+    await page.keyboard.type(person.name)
+    await tabTo(page, '#email')
+    await page.keyboard.type(person.email)
+    await tabTo(page, '#password')
+    await page.keyboard.type(person.password)
+    await page.keyboard.press('Enter') // submits, although a button to show the password follows
+
+    await page.waitForSelector(button('answer', 'allow'))
+    await tabTo(page, button('answer', 'allow'))
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`${place.url}/**`)
+    assert.ok(place.answers.at(-1).code)
+
+    await page.goto(`${provider.issuer}/account`)
+    await page.keyboard.press('Tab')
+    assert.ok(await page.evaluate(() => document.activeElement.matches('a[href="#main"]')), 'the skip link comes first')
+    await page.keyboard.press('Enter')
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'main')
+
+    await page.goto(`${provider.issuer}/logout`)
+    await tabTo(page, button('answer', 'leave'))
+    await page.keyboard.press('Enter')
+    await page.waitForLoadState()
+    await page.goto(`${provider.issuer}/account`)
+    await page.waitForSelector('#identifier')
+    assertQuiet(who)
+  } finally {
+    await who.close()
+  }
+})
+
+test('the reading order is the order of the focus', async () => {
+  const who = await visitor(browser)
+  try {
+    for (const path of ['/login', '/signup']) {
+      await who.page.goto(provider.issuer + path)
+      const jumps = await who.page.evaluate(() => {
+        const stops = [...document.querySelectorAll('main :is(a[href], button, input:not([type=hidden]))')].filter((el) => el.checkVisibility())
+        return stops.slice(1).filter((el, i) => {
+          const [a, b] = [stops[i].getBoundingClientRect(), el.getBoundingClientRect()]
+          return b.bottom <= a.top // above the one before
+        }).map((el) => el.outerHTML)
+      })
+      assert.deepEqual(jumps, [], path)
+      assert.equal(await who.page.locator('[tabindex]:not([tabindex="-1"]):not([tabindex="0"])').count(), 0)
+    }
+  } finally {
+    await who.close()
+  }
+})
