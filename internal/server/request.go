@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"signet/internal/platform/audit"
 	"signet/internal/platform/telemetry"
 )
 
@@ -84,6 +85,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), infoKey{}, &x.info), s.deps.Timeout)
 	defer cancel()
 	ctx = telemetry.WithRequestID(ctx, x.id)
+	ctx = audit.WithSource(ctx, audit.Source{IP: x.ip.String(), UserAgent: r.UserAgent(), RequestID: x.id})
 	r = r.WithContext(ctx)
 	s.setHeaders(x, x.area)
 	x.Header()["X-Request-Id"] = []string{x.id}

@@ -1,0 +1,152 @@
+package pages
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"signet/internal/oauth/client"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/server"
+	"signet/internal/signin"
+)
+
+// permission is a scope in plain words.
+type permission struct{ Title, Detail string }
+
+func (p *Pages) consentForm(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.arrive(w, r, signin.Consent)
+	if v == nil || err != nil {
+		return err
+	}
+	if v.client == nil {
+		return errs.New(errs.NotFound, "error.client", nil)
+	}
+	apis, err := p.d.Clients.APIs(r.Context())
+	if err != nil {
+		return err
+	}
+	page := p.page(r, v, "consent.title")
+	asked, granted := v.owed.Scopes, without(v.j.Request.Scopes, v.owed.Scopes)
+	resources, held := v.owed.Resources, without(v.j.Request.Resources, v.owed.Resources)
+	if len(asked)+len(resources) == 0 { // prompt=consent: asked again for what is granted
+		asked, granted, resources, held = granted, nil, held, nil
+	}
+	meta := v.client.Metadata
+	data := struct {
+		New, Old      []permission
+		Seen, Login   string
+		Policy, Terms string
+		Who           person
+	}{
+		New:  append(p.permissions(v, apis, asked), resourceNames(v.loc, apis, resources)...),
+		Old:  append(p.permissions(v, apis, granted), resourceNames(v.loc, apis, held)...),
+		Seen: seenConsent(v), Login: path(v.j.ID, "login"), Who: personOf(*v.owed.Account),
+	}
+	if safeLink(meta.PolicyURI) {
+		data.Policy = meta.PolicyURI
+	}
+	if safeLink(meta.TOSURI) {
+		data.Terms = meta.TOSURI
+	}
+	page.Data = data
+	return p.render(w, http.StatusOK, "consent", page)
+}
+
+// consentAnswer takes a yes or a no, nothing else: who allows what to whom comes from the
+// journey and the session, never from the form.
+func (p *Pages) consentAnswer(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.arrive(w, r, signin.Consent)
+	if v == nil || err != nil {
+		return err
+	}
+	form, err := server.Form(r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case form.Get("answer") == "deny":
+		return p.deny(w, r, v)
+	case form.Get("answer") != "allow", form.Get("seen") != seenConsent(v):
+		// What is asked, or who is asked, is not what the page showed: show it again.
+		return seeOther(w, path(v.j.ID, ""))
+	}
+	if err := p.d.Journeys.Approve(r.Context(), v.j, v.sess); err != nil {
+		return p.overtaken(w, v, err)
+	}
+	return p.proceed(w, r, v)
+}
+
+// seenConsent stands for what the page showed to whom; like seenSession it has no authority.
+func seenConsent(v *visit) string {
+	parts := slices.Concat([]string{"consent", string(v.sess.ID)}, v.owed.Scopes, []string{""}, v.owed.Resources)
+	return id.Digest(strings.Join(parts, "\x00"))
+}
+
+// permissions puts scopes into words. The standard ones have sentences of ours, with the value
+// that would be shared; those of APIs have the words of whoever registered the API.
+func (p *Pages) permissions(v *visit, apis *client.APIs, scopes []string) []permission {
+	var out []permission
+	a := v.owed.Account
+	for _, scope := range scopes {
+		one := permission{}
+		switch scope {
+		case "openid":
+			one = permission{v.loc.T("scope.openid"), v.loc.T("scope.openid.detail")}
+		case "profile":
+			one = permission{v.loc.T("scope.profile"), v.loc.T("scope.profile.detail")}
+		case "email":
+			one = permission{v.loc.T("scope.email"), a.Email}
+		case "phone":
+			one = permission{v.loc.T("scope.phone"), orNothing(v.loc, a.Profile.PhoneNumber)}
+		case "address":
+			text := ""
+			if ad := a.Profile.Address; ad != nil {
+				text = strings.Join(present(ad.StreetAddress, ad.PostalCode, ad.Locality, ad.Region, ad.Country), ", ")
+			}
+			one = permission{v.loc.T("scope.address"), orNothing(v.loc, text)}
+		case "offline_access":
+			one = permission{v.loc.T("scope.offline_access"), v.loc.T("scope.offline_access.detail")}
+		default:
+			one = apiScope(v.loc, apis, scope)
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+func apiScope(loc *locale, apis *client.APIs, scope string) permission {
+	api, ok := apis.OfScope(scope)
+	if !ok {
+		return permission{Title: loc.T("scope.other", "Scope", scope)}
+	}
+	return permission{Title: loc.T("scope.api", "API", api.Name, "Scope", scope), Detail: api.Scopes[scope]}
+}
+
+func resourceNames(loc *locale, apis *client.APIs, resources []string) []permission {
+	var out []permission
+	for _, r := range resources {
+		name := r
+		if api, ok := apis.ByAudience(r); ok && api.Name != "" {
+			name = api.Name
+		}
+		out = append(out, permission{Title: loc.T("scope.resource", "API", name), Detail: r})
+	}
+	return out
+}
+
+func orNothing(loc *locale, s string) string {
+	if s == "" {
+		return loc.T("scope.nothing_yet")
+	}
+	return s
+}
+
+func present(parts ...string) []string {
+	return slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+}
+
+func without(list, drop []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(drop, s) })
+}

@@ -1,0 +1,144 @@
+package pages
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"time"
+
+	"signet/internal/identity/session"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/seal"
+	"signet/internal/server"
+	"signet/internal/signin"
+)
+
+// startLogin is for people who come without an application.
+func (p *Pages) startLogin(w http.ResponseWriter, r *http.Request) error {
+	return p.startLocal(w, r, signin.Local{Target: "/account"})
+}
+
+// startSignUp likewise.
+func (p *Pages) startSignUp(w http.ResponseWriter, r *http.Request) error {
+	return p.startLocal(w, r, signin.Local{Target: "/account", Create: true})
+}
+
+func (p *Pages) startLocal(w http.ResponseWriter, r *http.Request, l signin.Local) error {
+	sess, err := p.session(r)
+	if err != nil {
+		return err
+	}
+	if sess != nil && l.MaxAge == nil {
+		return seeOther(w, l.Target)
+	}
+	j, err := p.d.Journeys.BeginLocal(r.Context(), browser(w, r), l)
+	if err != nil {
+		return err
+	}
+	return seeOther(w, path(j, ""))
+}
+
+func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.arrive(w, r, signin.Login)
+	if v == nil || err != nil {
+		return err
+	}
+	typed := url.Values{}
+	switch {
+	case v.owed.Again:
+		typed.Set("identifier", v.owed.Account.Email)
+		if v.owed.Account.Email == "" {
+			typed.Set("identifier", v.owed.Account.Username)
+		}
+	case v.j.LoginHint() != "":
+		typed.Set("identifier", v.j.LoginHint())
+	}
+	return p.showLogin(w, r, v, http.StatusOK, p.loginView(r, v).keep(typed))
+}
+
+func (p *Pages) loginView(r *http.Request, v *visit) *view {
+	title := "login.title"
+	if v.owed.Again {
+		title = "login.title_again"
+	}
+	page := p.page(r, v, title)
+	page.KeepForm = true
+	return page
+}
+
+// showLogin is the one way to render the login page, so that all its failures look alike.
+func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request, v *visit, status int, page *view) error {
+	data := struct{ Reason, SignUp, Focus string }{SignUp: path(v.j.ID, "signup"), Focus: "identifier"}
+	if page.typed.Get("identifier") != "" {
+		data.Focus = "password"
+	}
+	switch {
+	case v.owed.Other:
+		data.Reason = v.loc.T("login.other_account")
+	case v.owed.Again && v.j.Local != nil:
+		data.Reason = v.loc.T("login.again_account")
+	case v.owed.Again:
+		data.Reason = v.loc.T("login.again_app")
+	}
+	page.Data = data
+	return p.render(w, status, "login", page)
+}
+
+func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.arrive(w, r, signin.Login)
+	if v == nil || err != nil {
+		return err
+	}
+	form, err := server.Form(r)
+	if err != nil {
+		return err
+	}
+	if p.relocated(w, r, v, form) {
+		return p.showLogin(w, r, v, http.StatusOK, p.loginView(r, v).keep(form))
+	}
+	page := p.loginView(r, v).keep(form)
+	for _, field := range []string{"identifier", "password"} {
+		if form.Get(field) == "" {
+			page.fail(field, v.loc.T("problem.required"))
+		}
+	}
+	if len(page.Problems) > 0 {
+		return p.showLogin(w, r, v, http.StatusUnprocessableEntity, page)
+	}
+	a, err := p.d.Accounts.Authenticate(r.Context(), form.Get("identifier"), seal.Secret(form.Get("password")))
+	if err != nil {
+		status, text, ok := attempt(w, v.loc, err)
+		if !ok {
+			return err
+		}
+		// Unknown, wrong and disabled are one case: same text, same status, same page.
+		return p.showLogin(w, r, v, status, page.fail("", text))
+	}
+	sess, cookie, err := p.d.Journeys.Authenticated(r.Context(), v.j, a.ID, session.Password, v.sess)
+	if err != nil {
+		return p.overtaken(w, v, err)
+	}
+	setCookie(w, r, cookieSession, cookie, 0)
+	v.sess = &sess
+	return p.proceed(w, r, v)
+}
+
+// attempt turns a failed check of a password into a status and a sentence, with Retry-After
+// where another try makes sense later. ok is false for faults, which get an error page.
+func attempt(w http.ResponseWriter, loc *locale, err error) (status int, text string, ok bool) {
+	e := errs.As(err)
+	switch e.Kind {
+	case errs.Unauthenticated:
+		return http.StatusUnauthorized, loc.T("login.failed"), true
+	case errs.Limited:
+		w.Header().Set("Retry-After", server.RetryAfter(e.RetryAfter))
+		return http.StatusTooManyRequests, loc.T("error.limited.text", "Count", minutes(e.RetryAfter)), true
+	case errs.Busy:
+		w.Header().Set("Retry-After", server.RetryAfter(e.RetryAfter))
+		return http.StatusServiceUnavailable, loc.T("error.busy.text", "Count", seconds(e.RetryAfter)), true
+	}
+	return 0, "", false
+}
+
+func minutes(d time.Duration) int { return max(1, int(math.Ceil(d.Minutes()))) }
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -1,0 +1,232 @@
+package pages
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"signet/web"
+)
+
+// frames says which frame each page stands in. Every template file is here, and every page is
+// parsed at start.
+var frames = map[string]string{
+	"login": "card", "signup": "card", "select": "card", "consent": "card", "logout": "card",
+	"message": "card", "formpost": "card",
+	"overview": "account", "profile": "account", "username": "account", "password": "account",
+	"sessions": "account", "applications": "account",
+}
+
+type views struct{ byName map[string]*template.Template }
+
+func parseViews() (*views, error) {
+	files, err := fs.Sub(web.Files, "templates")
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	v := &views{byName: map[string]*template.Template{}}
+	for name, frame := range frames {
+		t, err := template.New(name).Option("missingkey=error").ParseFS(files, "layout.html", "parts.html", name+".html")
+		if err != nil {
+			return nil, fmt.Errorf("pages: %w", err)
+		}
+		v.byName[name] = t.Lookup(frame)
+	}
+	return v, nil
+}
+
+// view is everything that a template sees.
+type view struct {
+	*locale
+	Lang, Name, Host string
+	Path             string // of this page; forms post to it
+	CSS, JS          string
+	Title            string
+	Problems         []problem
+	Summary          bool // the problems stand on top as well
+	FocusSummary     bool
+	KeepForm         bool // the page's main form has typed values worth keeping
+	Languages        []choice
+	Nav              []link
+	Saved            string
+	App              *app
+	CancelURL        string
+	Data             any
+
+	typed       url.Values // what the person had typed, never passwords
+	minPassword int
+	formTargets []string // where a form of this page may end up, beyond ourselves
+}
+
+// problem is one thing to put right. Field is "" for the form as a whole.
+type problem struct{ Field, Label, Text string }
+
+type choice struct {
+	Tag, Name string
+	Current   bool
+}
+
+type link struct {
+	Path, Text, Detail string
+	Current            bool
+}
+
+func (p *Pages) view(r *http.Request, loc *locale, title string) *view {
+	v := &view{
+		locale: loc, Lang: loc.tag, Name: p.d.Name, Host: p.host, Path: r.URL.Path, CSS: p.files.css, JS: p.files.js,
+		Title: loc.T(title), typed: url.Values{}, minPassword: p.d.MinPassword,
+	}
+	for _, l := range languages {
+		tag := l.tag.String()
+		v.Languages = append(v.Languages, choice{tag, l.name, tag == loc.tag})
+	}
+	return v
+}
+
+// keep remembers what was typed, so that nothing but a password is typed twice (WCAG 3.3.7).
+func (v *view) keep(form url.Values) *view {
+	for name, values := range form {
+		if !slices.Contains([]string{"password", "current"}, name) {
+			v.typed[name] = values
+		}
+	}
+	return v
+}
+
+// fail adds a problem: field "" for the form as a whole.
+func (v *view) fail(field, text string) *view {
+	pr := problem{Field: field, Text: text}
+	if field != "" {
+		pr.Label = v.label(field)
+	}
+	v.Problems = append(v.Problems, pr)
+	// One problem at one field speaks for itself and takes the focus there.
+	v.Summary = len(v.Problems) > 1 || field == ""
+	v.FocusSummary = len(v.Problems) > 1
+	return v
+}
+
+func (v *view) label(field string) string { return v.T("field." + field) }
+
+// input is one form field as the template shows it.
+type input struct {
+	Name, Label, Type, Value, Hint, Error, Optional string
+	Autocomplete, Inputmode, DescribedBy            string
+	Plain, Required, Readonly, Invalid, Autofocus   bool
+	Password                                        bool
+	ShowLabel, HideLabel, ShowText, HideText        string
+}
+
+// Input builds a field. Options are "name" or "name=value": type, autocomplete, inputmode,
+// hint and label (message keys), plain (no spelling help), required, optional, readonly, focus.
+func (v *view) Input(name string, options ...string) (input, error) {
+	in := input{Name: name, Label: v.label(name), Value: v.typed.Get(name)}
+	focus := false
+	for _, o := range options {
+		key, value, _ := strings.Cut(o, "=")
+		switch key {
+		case "type":
+			in.Type, in.Password = value, value == "password"
+		case "autocomplete":
+			in.Autocomplete = value
+		case "inputmode":
+			in.Inputmode = value
+		case "hint":
+			in.Hint = v.T(value, "Min", v.minPassword)
+		case "label":
+			in.Label = v.T(value)
+		case "plain":
+			in.Plain = true
+		case "required":
+			in.Required = true
+		case "optional":
+			in.Optional = v.T("page.optional")
+		case "readonly":
+			in.Readonly = true
+		case "focus":
+			focus = true
+		default:
+			return in, fmt.Errorf("field %s: unknown option %q", name, o)
+		}
+	}
+	if in.Password {
+		in.Plain = true
+		in.ShowLabel, in.HideLabel = v.T("page.show_password"), v.T("page.hide_password")
+		in.ShowText, in.HideText = v.T("page.show"), v.T("page.hide")
+	}
+	var described []string
+	if in.Hint != "" {
+		described = append(described, name+"-hint")
+	}
+	for _, pr := range v.Problems {
+		if pr.Field == name {
+			in.Error, in.Invalid = pr.Text, true
+			described = append(described, name+"-error")
+			focus = len(v.Problems) == 1
+		}
+	}
+	in.DescribedBy = strings.Join(described, " ")
+	in.Autofocus = focus && !v.FocusSummary
+	return in, nil
+}
+
+// render writes the page whole or not at all: a template that fails half way becomes an error
+// page, not half a form.
+func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) error {
+	var b bytes.Buffer
+	if err := p.views.byName[page].Execute(&b, v); err != nil {
+		return fmt.Errorf("render %s: %w", page, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", v.Lang)
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Vary", "Cookie, Accept-Language")
+	h.Set("Cache-Control", "no-store") // also keeps the page out of the back-forward cache
+	h.Set("Content-Security-Policy", policy(v.formTargets))
+	w.WriteHeader(status)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// policy is the Content-Security-Policy of a page. Browsers hold the redirects that follow a
+// form post against form-action too, so the page from which the last post of a journey goes out
+// names where the application lives (w3c/webappsec-csp issue 8).
+func policy(formTargets []string) string {
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " +
+		strings.Join(append([]string{"'self'"}, formTargets...), " ") +
+		"; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}
+
+// formTargets turns addresses (checked against a client's registration) into CSP sources, each
+// as narrow as CSP can say it.
+func formTargets(addresses ...string) []string {
+	var out []string
+	for _, a := range addresses {
+		u, err := url.Parse(a)
+		if err != nil || u.Scheme == "" {
+			continue
+		}
+		source := u.Scheme + ":" // custom schemes, and IPv6 literals, which CSP cannot name
+		if (u.Scheme == "https" || u.Scheme == "http") && isHostSource(u.Host) {
+			source = u.Scheme + "://" + u.Host
+		}
+		if !slices.Contains(out, source) {
+			out = append(out, source)
+		}
+	}
+	return out
+}
+
+// isHostSource keeps everything out of the header that is not a plain host and port.
+func isHostSource(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != ':'
+	})
+}
