@@ -7,15 +7,13 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	"context"
 
 	"github.com/ory/fosite"
 
@@ -97,7 +95,6 @@ type Engine struct {
 	ttl      TTLs
 	provider *fosite.Fosite
 	grants   map[string]fosite.TokenEndpointHandlers
-	scopes   atomic.Pointer[scopeIndex]
 }
 
 // New returns an Engine. A missing dependency is an error at start, not at the first request.

@@ -1,0 +1,182 @@
+package oauth
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"signet/internal/oauth/client"
+	"signet/internal/platform/audit"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/platform/store"
+)
+
+// MissingConsent returns what the request asks for beyond what the user granted the client; empty
+// means that there is nothing to ask. First-party clients never ask. A public client that is
+// reached through a custom scheme or the loopback interface always asks for everything, because
+// any program on the device can take its place (RFC 8252 §8.6): what was approved within a journey
+// counts for that journey only.
+func (e *Engine) MissingConsent(ctx context.Context, r *Request, user id.User) (scopes, resources []string, err error) {
+	c, err := e.clients.Get(ctx, r.ClientID)
+	if err != nil {
+		return nil, nil, AsError(err)
+	}
+	if c.Metadata.FirstParty {
+		return nil, nil, nil
+	}
+	if impersonable(c, r.RedirectURI) {
+		return r.Scopes, r.Resources, nil
+	}
+	have, err := e.consents.Find(ctx, user, r.ClientID)
+	if err != nil {
+		return nil, nil, AsError(err)
+	}
+	scopes, resources = have.Missing(r.Scopes, r.Resources)
+	if len(scopes) == 0 && len(resources) == 0 && !have.CreatedAt.IsZero() {
+		r.covered = consentMark{user, store.Micros(have.UpdatedAt)}
+	}
+	return scopes, resources, nil
+}
+
+// impersonable reports whether the redirect does not prove which application receives it.
+func impersonable(c *client.Client, redirect string) bool {
+	if !c.Public() {
+		return false
+	}
+	u, err := url.Parse(redirect)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return true
+	}
+	return slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())
+}
+
+// consentVersion returns the version of the consent that covers the request, 0 for a first-party
+// client, or consent_required.
+func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Request, user id.User) (int64, error) {
+	if c.Metadata.FirstParty {
+		return 0, nil
+	}
+	if r.covered.version != 0 && r.covered.user == user {
+		return r.covered.version, nil // the write checks that it still stands
+	}
+	have, err := e.consents.Find(ctx, user, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	if s, res := have.Missing(r.Scopes, r.Resources); len(s) > 0 || len(res) > 0 || have.CreatedAt.IsZero() {
+		return 0, refuse(ConsentRequired, "The user has not consented.")
+	}
+	return store.Micros(have.UpdatedAt), nil
+}
+
+// Approve records that the user consents to all that the request asks for.
+func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
+	r.covered = consentMark{}
+	return e.consents.Approve(ctx, user, r.ClientID, r.Scopes, r.Resources)
+}
+
+// RevokeSession ends every grant that was made in the session, refresh tokens included. It joins
+// the caller's transaction, in which the session ends too.
+func (e *Engine) RevokeSession(ctx context.Context, s id.Session) error {
+	if s == "" {
+		return nil
+	}
+	return e.db.InTx(ctx, func(ctx context.Context) error {
+		n, err := e.db.Q(ctx).Exec(ctx, sqlRevokeSession, string(s), store.Micros(e.clock.Now()))
+		if err != nil || n == 0 {
+			return err
+		}
+		return e.audit.Record(ctx, audit.Event{
+			Action: "grant.revoked", Result: audit.OK, Target: string(s), Detail: map[string]string{"reason": "session ended"},
+		})
+	})
+}
+
+// RevokeClient withdraws the user's consent for the client and ends every grant under it.
+func (e *Engine) RevokeClient(ctx context.Context, user id.User, c id.Client) error {
+	return e.db.InTx(ctx, func(ctx context.Context) error {
+		had, err := e.consents.Revoke(ctx, user, c)
+		if err != nil {
+			return err
+		}
+		n, err := e.db.Q(ctx).Exec(ctx, sqlRevokeClient, string(user), string(c), store.Micros(e.clock.Now()))
+		if err != nil || n == 0 && !had {
+			return err
+		}
+		return e.audit.Record(ctx, audit.Event{
+			Action: "consent.revoked", Result: audit.OK, Actor: string(user), Target: string(user), Client: c,
+		})
+	})
+}
+
+// Application is a client that may act for a user.
+type Application struct {
+	Client     id.Client
+	Name       string
+	Scopes     []string
+	GrantedAt  time.Time
+	LastUsedAt time.Time // zero if it was never used
+}
+
+// Applications lists the clients that a user consented to or that hold a live grant, by name.
+func (e *Engine) Applications(ctx context.Context, user id.User) ([]Application, error) {
+	consents, err := e.consents.List(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	found := map[id.Client]*Application{}
+	for _, c := range consents {
+		found[c.Client] = &Application{Client: c.Client, Scopes: c.Scopes, GrantedAt: c.CreatedAt}
+	}
+	grants, err := store.All(ctx, e.db.Q(ctx), scanApplication, sqlApplications, string(user), store.Micros(e.clock.Now()))
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range grants {
+		a := found[g.Client]
+		if a == nil {
+			a = &Application{Client: g.Client, GrantedAt: g.GrantedAt}
+			found[g.Client] = a
+		}
+		a.Scopes = union(a.Scopes, g.Scopes)
+		if g.LastUsedAt.After(a.LastUsedAt) {
+			a.LastUsedAt = g.LastUsedAt
+		}
+	}
+	list := make([]Application, 0, len(found))
+	for cid, a := range found {
+		c, err := e.clients.Get(ctx, cid)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			continue // deleted between the two reads
+		case err != nil:
+			return nil, err
+		}
+		a.Name = c.Name
+		list = append(list, *a)
+	}
+	slices.SortFunc(list, func(a, b Application) int {
+		return strings.Compare(a.Name+"\x00"+string(a.Client), b.Name+"\x00"+string(b.Client))
+	})
+	return list, nil
+}
+
+func scanApplication(r store.Row) (a Application, err error) {
+	var scopes string
+	var granted, used int64
+	if err := r.Scan((*string)(&a.Client), &scopes, &granted, &used); err != nil {
+		return a, err
+	}
+	a.GrantedAt, a.LastUsedAt = store.Time(granted), store.Time(used)
+	a.Scopes = decodeList(scopes, &err)
+	return a, err
+}
+
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

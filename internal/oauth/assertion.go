@@ -1,0 +1,179 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"signet/internal/oauth/client"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/platform/store"
+)
+
+const (
+	maxAssertionLife = 5 * time.Minute
+	skew             = time.Minute // accepted difference of clocks (security decision 28)
+	maxJTI           = 256
+)
+
+// AssertionAlgs are the algorithms of client assertions: asymmetric ones only (RFC 8725 §3.1).
+var AssertionAlgs = []jose.SignatureAlgorithm{
+	jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.RS256, jose.RS384, jose.RS512,
+}
+
+// assertionClaims is RFC 7523 §3. Audience is one string on purpose: an assertion that is also
+// meant for somebody else could be replayed here by them (RFC 10070, CVE-2025-27370).
+type assertionClaims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	ID        string   `json:"jti"`
+	Expires   *numeric `json:"exp"`
+	IssuedAt  *numeric `json:"iat"`
+	NotBefore *numeric `json:"nbf"`
+}
+
+// numeric is a NumericDate (RFC 7519 §2): a JSON number of seconds, within reason.
+type numeric int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *numeric) UnmarshalJSON(b []byte) error {
+	var f float64
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	if f < 0 || f > 1<<40 {
+		return errors.New("not a sensible time")
+	}
+	*n = numeric(f)
+	return nil
+}
+
+func (n *numeric) time() time.Time { return time.Unix(int64(*n), 0) }
+
+// authenticateAssertion is private_key_jwt (OIDC Core §9, RFC 7523 §3). The signature is verified
+// before anything is written, and the jti is spent last, by a unique insert.
+func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr credentials) (*client.Client, error) {
+	jws, claims, kid, err := parseAssertion(cr.assertion)
+	if err != nil {
+		return nil, badClient(h, err.Error())
+	}
+	if cr.client != "" && cr.client != claims.Subject { // RFC 7521 §4.2
+		return nil, badClient(h, "client_id differs from the assertion's subject")
+	}
+	c, err := e.clients.Get(ctx, id.Client(claims.Subject))
+	if errs.Is(err, errs.NotFound) {
+		return nil, badClient(h, "unknown client")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Metadata.AuthMethod != client.PrivateKeyJWT || !c.Active() {
+		return nil, badClient(h, "not the registered method, or disabled")
+	}
+	if err := claims.check(e.issuer, e.clock.Now()); err != nil {
+		return nil, badClient(h, err.Error())
+	}
+	if err := e.verifyAssertion(ctx, c, jws, kid); err != nil {
+		if errs.Is(err, errs.Unavailable) {
+			return nil, err
+		}
+		return nil, badClient(h, err.Error())
+	}
+	var spent string
+	err = e.db.Q(ctx).QueryRow(ctx, sqlSpendAssertion, string(c.ID), id.Digest(claims.ID),
+		store.Micros(claims.Expires.time().Add(skew))).Scan(&spent)
+	if isNoRows(err) {
+		return nil, badClient(h, "assertion was used before")
+	}
+	return c, err
+}
+
+// parseAssertion reads an assertion without trusting it.
+func parseAssertion(text string) (jws *jose.JSONWebSignature, claims *assertionClaims, kid string, err error) {
+	if len(text) > maxTokenText || strings.Count(text, ".") != 2 {
+		return nil, nil, "", errors.New("not a compact JWS of sensible size")
+	}
+	if jws, err = jose.ParseSignedCompact(text, AssertionAlgs); err != nil {
+		return nil, nil, "", fmt.Errorf("malformed assertion: %w", err)
+	}
+	head := jws.Signatures[0].Protected
+	// Keys come from the registration only, never from the token (RFC 8725 §3.10).
+	for _, name := range []jose.HeaderKey{"jku", "x5u", "x5c", "jwk", "crit", "b64"} {
+		if _, found := head.ExtraHeaders[name]; found {
+			return nil, nil, "", errors.New("assertion header carries " + string(name))
+		}
+	}
+	if head.JSONWebKey != nil {
+		return nil, nil, "", errors.New("assertion header carries a key")
+	}
+	if typ, ok := head.ExtraHeaders[jose.HeaderType].(string); ok &&
+		!strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
+		return nil, nil, "", errors.New("assertion has another token's type")
+	}
+	claims = new(assertionClaims)
+	// This decoder refuses duplicate members (RFC 7519 §4).
+	if err := josejson.Unmarshal(jws.UnsafePayloadWithoutVerification(), claims); err != nil {
+		return nil, nil, "", fmt.Errorf("malformed assertion: %w", err)
+	}
+	if claims.Subject == "" || len(claims.Subject) > maxClientID {
+		return nil, nil, "", errors.New("assertion without subject")
+	}
+	return jws, claims, head.KeyID, nil
+}
+
+// check is RFC 7523 §3 in its order.
+func (c *assertionClaims) check(issuer string, now time.Time) error {
+	switch {
+	case c.Issuer != c.Subject:
+		return errors.New("assertion issuer is not its subject")
+	case c.Audience != issuer:
+		return errors.New("assertion audience is not this issuer")
+	case c.Expires == nil || !now.Before(c.Expires.time().Add(skew)):
+		return errors.New("assertion has no expiry or has expired")
+	case c.Expires.time().After(now.Add(maxAssertionLife)):
+		return errors.New("assertion lives too long")
+	case c.IssuedAt != nil && c.IssuedAt.time().After(now.Add(skew)),
+		c.NotBefore != nil && c.NotBefore.time().After(now.Add(skew)):
+		return errors.New("assertion is from the future")
+	case c.ID == "" || len(c.ID) > maxJTI:
+		return errors.New("assertion has no jti, or a very long one")
+	}
+	return nil
+}
+
+// maxTries bounds how many keys are tried for an assertion that names none.
+const maxTries = 8
+
+func (e *Engine) verifyAssertion(ctx context.Context, c *client.Client, jws *jose.JSONWebSignature, kid string) error {
+	if len(kid) > maxHint {
+		return errors.New("key id too long")
+	}
+	set, err := e.clients.Keys(ctx, c, kid)
+	if err != nil {
+		return err
+	}
+	alg := jws.Signatures[0].Protected.Algorithm
+	tried := 0
+	for _, k := range set.Keys {
+		if k.Use != "" && k.Use != "sig" || k.Algorithm != "" && k.Algorithm != alg || kid != "" && k.KeyID != kid || !k.IsPublic() {
+			continue
+		}
+		if tried++; tried > maxTries {
+			break
+		}
+		if _, err := jws.Verify(k.Key); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no registered key of %d verifies the assertion", len(slices.Clip(set.Keys)))
+}

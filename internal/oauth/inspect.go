@@ -1,0 +1,211 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"signet/internal/oauth/client"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/platform/store"
+)
+
+// accessInfo is an access token that is active now: of either format, checked in full.
+type accessInfo struct {
+	Client   id.Client
+	User     id.User // "" for machine clients
+	Grant    id.Grant
+	Session  id.Session
+	Scopes   []string
+	Audience []string
+	ID       string // jti; "" for opaque tokens
+	IssuedAt time.Time
+	Expires  time.Time
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+}
+
+func (a *accessInfo) subject() string {
+	if a.User != "" {
+		return string(a.User)
+	}
+	return string(a.Client)
+}
+
+// inspect checks an access token in one round trip: signature or row, lifetime, revocation of the
+// token and of its grant, user and client. It returns nil for anything that is not active; an
+// error only when the store could not say.
+func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error) {
+	var a *accessInfo
+	var err error
+	if strings.HasPrefix(token, string(id.AccessToken)) {
+		a, err = e.inspectOpaque(ctx, token)
+	} else if len(token) <= maxTokenText {
+		a, err = e.inspectJWT(ctx, token)
+	}
+	if a == nil || err != nil {
+		return nil, err
+	}
+	c, err := e.clients.Get(ctx, a.Client)
+	if errs.Is(err, errs.NotFound) || err == nil && !c.Active() {
+		return nil, nil
+	}
+	return a, err
+}
+
+func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, error) {
+	c, err := e.verifyAccess(token)
+	if err != nil {
+		return nil, nil
+	}
+	a := &accessInfo{
+		Client: id.Client(c.ClientID), Grant: id.Grant(c.GrantID), Session: id.Session(c.Session), Audience: c.Audience,
+		Scopes: strings.Fields(c.Scope), ID: c.ID, IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), ACR: c.ACR, AMR: c.AMR,
+	}
+	if c.GrantID == "" {
+		var jti string
+		err := e.db.Q(ctx).QueryRow(ctx, sqlDenied, c.ID).Scan(&jti)
+		if isNoRows(err) {
+			return a, nil
+		}
+		return nil, err
+	}
+	var owner, user, active, denied string
+	var revoked, expires int64
+	err = e.db.Q(ctx).QueryRow(ctx, sqlGrantState, c.GrantID, c.ID).Scan(&owner, &user, &revoked, &expires, &active, &denied)
+	switch {
+	case isNoRows(err): // swept, or deleted with its user or client
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID || user != c.Subject || !e.clock.Now().Before(store.Time(expires)):
+		return nil, nil
+	}
+	a.User, a.AuthTime = id.User(user), time.Unix(c.AuthTime, 0)
+	return a, nil
+}
+
+func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, error) {
+	hash, ok := id.Hash(id.AccessToken, token)
+	if !ok {
+		return nil, nil
+	}
+	a := &accessInfo{}
+	var scopes, aud, amr, active string
+	var created, expires, revoked, grantRevoked, grantExpires, auth int64
+	err := e.db.Q(ctx).QueryRow(ctx, sqlAccess, hash).Scan((*string)(&a.Client), &scopes, &aud, &created, &expires, &revoked,
+		(*string)(&a.Grant), (*string)(&a.User), (*string)(&a.Session), &grantRevoked, &grantExpires, &auth, &a.ACR, &amr, &active)
+	if isNoRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	now := e.clock.Now()
+	if revoked != 0 || !now.Before(store.Time(expires)) ||
+		a.Grant != "" && (grantRevoked != 0 || active == "" || !now.Before(store.Time(grantExpires))) {
+		return nil, nil
+	}
+	a.IssuedAt, a.Expires, a.AuthTime = store.Time(created), store.Time(expires), store.Time(auth)
+	a.Scopes, a.Audience, a.AMR = decodeList(scopes, &err), decodeList(aud, &err), decodeList(amr, &err)
+	return a, err
+}
+
+// Introspection is an introspection response (RFC 7662 §2.2). An inactive one has nothing else.
+type Introspection struct {
+	Active    bool     `json:"active"`
+	Scope     string   `json:"scope,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	Expires   int64    `json:"exp,omitempty"`
+	IssuedAt  int64    `json:"iat,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  audience `json:"aud,omitempty"`
+	Issuer    string   `json:"iss,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	Session   string   `json:"sid,omitempty"`
+}
+
+// Introspect answers an introspection request (RFC 7662 §2). Callers are confidential clients. A
+// caller learns about the tokens that were issued to itself, and about those made out to an API
+// (audience) that it is registered with; everything else is inactive to it (engine trap 3.1
+// no. 7). A refresh token is only ever reported to its own client, and only when token_type_hint
+// says that this is what was meant: an API must not take one for an access token.
+func (e *Engine) Introspect(ctx context.Context, h http.Header, form url.Values) (*Introspection, error) {
+	if duplicate(form) != "" {
+		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
+	}
+	caller, err := e.authenticate(ctx, h, form)
+	if err != nil {
+		return nil, err
+	}
+	if caller.Public() {
+		return nil, badClient(h, "public clients may not introspect")
+	}
+	token := form.Get("token")
+	if token == "" {
+		return nil, refuse(InvalidRequest, "token is missing.")
+	}
+	if form.Get("token_type_hint") == client.GrantRefreshToken {
+		if out, err := e.introspectRefresh(ctx, caller, token); out.Active || err != nil {
+			return out, err
+		}
+	}
+	a, err := e.inspect(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || a.Client != caller.ID && !slices.ContainsFunc(a.Audience, caller.AllowsAudience) {
+		return &Introspection{}, nil
+	}
+	out := &Introspection{
+		Active: true, Scope: strings.Join(a.Scopes, " "), ClientID: string(a.Client), TokenType: "Bearer", Expires: a.Expires.Unix(),
+		IssuedAt: a.IssuedAt.Unix(), Subject: a.subject(), Audience: a.Audience, Issuer: e.issuer, ID: a.ID,
+	}
+	if a.User != "" {
+		out.AuthTime, out.ACR, out.AMR, out.Session = a.AuthTime.Unix(), a.ACR, a.AMR, string(a.Session)
+	}
+	return out, nil
+}
+
+func (e *Engine) introspectRefresh(ctx context.Context, caller *client.Client, token string) (*Introspection, error) {
+	g, p, err := e.findRefresh(ctx, token)
+	if g == nil || err != nil {
+		return &Introspection{}, err
+	}
+	now := e.clock.Now()
+	if g.Client != caller.ID || p.successor != "" || !g.stands(caller, now) || !now.Before(p.expires) {
+		return &Introspection{}, nil
+	}
+	return &Introspection{
+		Active: true, Scope: strings.Join(g.Scopes, " "), ClientID: string(g.Client), Expires: p.expires.Unix(),
+		Subject: string(g.User), Issuer: e.issuer,
+	}, nil
+}
+
+// findRefresh reads a refresh token with its grant; both are nil if there is none.
+func (e *Engine) findRefresh(ctx context.Context, token string) (*grantRow, *presented, error) {
+	hash, ok := id.Hash(id.RefreshToken, token)
+	if !ok {
+		return nil, nil, nil
+	}
+	g, p := &grantRow{}, &presented{}
+	var expires, used int64
+	err := g.scan(e.db.Q(ctx).QueryRow(ctx, sqlRefresh, hash), &expires, &p.successor, &p.sealed, &used)
+	if isNoRows(err) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p.expires, p.usedAt = store.Time(expires), store.Time(used)
+	return g, p, nil
+}
