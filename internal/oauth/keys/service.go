@@ -3,10 +3,17 @@ package keys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
+	"signet/internal/platform/errs"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
@@ -30,44 +37,217 @@ var ErrNoKey = errors.New("no signing key for this algorithm")
 
 // Service signs and verifies. It is safe for concurrent use; Sign, Verify and JWKS touch no
 // database.
-type Service struct{ d Deps }
-
-// New returns a Service without keys: call Bootstrap or Load.
-func New(d Deps) (*Service, error) {
-	if d.DB == nil || d.Clock == nil || d.Changes == nil || d.Seal == nil || d.Audit == nil {
-		return nil, errors.New("keys: DB, Clock, Changes, Seal and Audit are required")
-	}
-	return &Service{d: d}, nil
+type Service struct {
+	d       Deps
+	current atomic.Pointer[snapshot]
+	loading sync.Mutex // one Load at a time, so that an older one cannot replace a newer
+	changed chan struct{}
 }
 
-// Bootstrap makes the first keys, if there are none, and loads.
-func (s *Service) Bootstrap(ctx context.Context) error { panic("wip") }
+// New returns a Service that has no keys yet: call Bootstrap or Load.
+func New(d Deps) (*Service, error) {
+	switch {
+	case d.DB == nil || d.Clock == nil || d.Changes == nil || d.Seal == nil || d.Audit == nil:
+		return nil, errors.New("keys: DB, Clock, Changes, Seal and Audit are required")
+	case d.RotateEvery < 0 || d.PublishBefore < 0 || d.Retention <= 0:
+		return nil, errors.New("keys: RotateEvery and PublishBefore must not be negative, Retention must be positive")
+	case d.RotateEvery > 0 && d.RotateEvery <= d.PublishBefore:
+		return nil, errors.New("keys: RotateEvery must be longer than PublishBefore")
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{d: d, changed: make(chan struct{}, 1)}
+	empty, err := newSnapshot(nil, d.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	s.current.Store(empty)
+	d.Changes.OnChange(Topic, s.reload)
+	return s, nil
+}
 
-// EnsureAlg makes a key for the algorithm, active at once, unless there is one.
-func (s *Service) EnsureAlg(ctx context.Context, alg string) error { panic("wip") }
+// loadTimeout bounds a reload that nobody waits for.
+const loadTimeout = 5 * time.Second
 
-// Load reads the keys into a new snapshot.
-func (s *Service) Load(ctx context.Context) error { panic("wip") }
+// reload loads in the background. While one is under way, at most one more waits to follow it.
+func (s *Service) reload() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		s.loading.Lock()
+		<-s.changed // from here on a further change starts a further reload
+		s.loading.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
+		defer cancel()
+		if err := s.Load(ctx); err != nil {
+			s.d.Log.ErrorContext(ctx, "signing keys could not be loaded; the previous ones stay in use", "error", err.Error())
+		}
+	}()
+}
 
-// Sign returns the compact JWS of claims, which are JSON already. typ may be empty.
-func (s *Service) Sign(alg, typ string, claims []byte) (string, error) { panic("wip") }
+// Load reads the keys into a new snapshot. If one cannot be opened, the previous snapshot stays
+// in use and the error says which and why.
+func (s *Service) Load(ctx context.Context) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	rows, err := s.rows(ctx)
+	if err != nil {
+		return errs.Wrap("load signing keys", err)
+	}
+	now, prev := s.d.Clock.Now(), s.current.Load()
+	var signers []*signer
+	for _, r := range rows {
+		if r.State(now) == Removed {
+			continue
+		}
+		// A key never changes, only its times do: what is open stays open.
+		if old := prev.byKid[string(r.ID)]; old != nil && old.Alg == r.Alg {
+			k := *old
+			k.Key = r.Key
+			signers = append(signers, &k)
+			continue
+		}
+		k, err := s.open(r)
+		if err != nil {
+			return err
+		}
+		signers = append(signers, k)
+	}
+	next, err := newSnapshot(signers, now)
+	if err != nil {
+		return err
+	}
+	s.current.Store(next)
+	if !next.same(prev) {
+		s.d.Log.InfoContext(ctx, "signing keys loaded", "keys", len(next.byKid))
+	}
+	return nil
+}
 
-// Verify checks a token of ours and returns its claims. Which typ values are acceptable must be
-// said.
-func (s *Service) Verify(token string, typ ...string) (claims []byte, err error) { panic("wip") }
+// JWKS returns the public key set (RFC 7517 §5) and its entity tag, rendered when the keys were
+// loaded. Do not change the bytes.
+func (s *Service) JWKS() (body []byte, etag string) {
+	c := s.current.Load()
+	return c.jwks, c.etag
+}
 
-// JWKS returns the public key set and its entity tag.
-func (s *Service) JWKS() (body []byte, etag string) { panic("wip") }
+// Algs returns the algorithms that can sign now, the default first.
+func (s *Service) Algs() []string {
+	c, now := s.current.Load(), s.d.Clock.Now()
+	var out []string
+	for _, a := range c.algs {
+		if c.signer(a.name, now) != nil {
+			out = append(out, a.name)
+		}
+	}
+	return out
+}
 
-// Rotate publishes a successor for the signing key of the algorithm.
-func (s *Service) Rotate(ctx context.Context, alg string, now bool) (Key, error) { panic("wip") }
+// Bootstrap makes the first keys, active at once, if there are none, and loads all. Any number
+// of instances may call it at once: all end up with the same keys.
+func (s *Service) Bootstrap(ctx context.Context) error {
+	if err := s.ensure(ctx, always...); err != nil {
+		return err
+	}
+	return s.Load(ctx)
+}
 
-// Replace is for a key that is known to others: all keys of the algorithm leave at once and a
-// new one signs.
-func (s *Service) Replace(ctx context.Context, alg string) (Key, error) { panic("wip") }
+// EnsureAlg makes a key for the algorithm, active at once, unless there is one, and loads.
+func (s *Service) EnsureAlg(ctx context.Context, alg string) error {
+	if !Known(alg) {
+		return unknownAlg(alg)
+	}
+	if s.current.Load().signer(alg, s.d.Clock.Now()) != nil {
+		return nil
+	}
+	if err := s.ensure(ctx, alg); err != nil {
+		return err
+	}
+	return s.Load(ctx)
+}
 
-// List returns all keys, also removed ones whose row is still there.
-func (s *Service) List(ctx context.Context) ([]Key, error) { panic("wip") }
+func unknownAlg(alg string) error {
+	return errs.New(errs.Invalid, "", fmt.Errorf("unknown signing algorithm %.20q, must be one of %s", alg, strings.Join(Algorithms(), ", ")))
+}
 
-// Tick does what is due: publish successors, delete removed keys.
-func (s *Service) Tick(ctx context.Context) error { panic("wip") }
+// ensure inserts a key for each of algs that has none that is alive.
+func (s *Service) ensure(ctx context.Context, algs ...string) error {
+	missing, err := s.missing(ctx, algs)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	// Made before the transaction opens: an RSA key takes long. Of several instances, the losers
+	// throw theirs away.
+	made := make([]row, len(missing))
+	for i, alg := range missing {
+		if made[i], err = s.fresh(alg); err != nil {
+			return err
+		}
+	}
+	return s.change(ctx, func(ctx context.Context) error {
+		still, err := s.missing(ctx, missing)
+		if err != nil {
+			return err
+		}
+		if len(still) == 0 {
+			return errNothing
+		}
+		now := s.d.Clock.Now()
+		for _, r := range made {
+			if !slices.Contains(still, r.Alg) {
+				continue
+			}
+			k, err := s.insert(ctx, r, now, now)
+			if err != nil {
+				return err
+			}
+			if err := s.record(ctx, "key.create", k, "first of its algorithm"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Service) missing(ctx context.Context, algs []string) ([]string, error) {
+	rows, err := s.rows(ctx)
+	if err != nil {
+		return nil, errs.Wrap("read signing keys", err)
+	}
+	groups, now := byAlg(keysOf(rows)), s.d.Clock.Now()
+	var out []string
+	for _, alg := range algs {
+		if signerAt(groups[alg], now) < 0 {
+			out = append(out, alg)
+		}
+	}
+	return out, nil
+}
+
+// errNothing rolls back a change that another instance has made already.
+var errNothing = errors.New("nothing to change")
+
+// change runs fn in the transaction of one change to the keys. The counter's row is written
+// first: it serializes changes among all instances, on both engines, so that fn may read the
+// keys and then write.
+func (s *Service) change(ctx context.Context, fn func(ctx context.Context) error) error {
+	err := s.d.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.d.Changes.Bump(ctx, Topic); err != nil {
+			return err
+		}
+		return fn(ctx)
+	})
+	if errors.Is(err, errNothing) {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) record(ctx context.Context, action string, k Key, reason string) error {
+	return s.d.Audit.Record(ctx, audit.Event{Action: action, Result: audit.OK, Target: string(k.ID),
+		Detail: map[string]string{"alg": k.Alg, "reason": reason}})
+}
