@@ -3,7 +3,7 @@
 import { test, before, after, describe } from 'node:test'
 import assert from 'node:assert/strict'
 import { startDev, startOnPostgres } from '../lib/signet.mjs'
-import { startNodeWeb } from '../lib/nodeweb.mjs'
+import { startExample } from '../lib/example.mjs'
 import { launch, visitor, inspect, picture, assertAccessible, assertQuiet } from '../lib/browser.mjs'
 import { allow, fillSignUp, logIn, primary, sample, signUp, somebody, toSignUp } from '../lib/pages.mjs'
 
@@ -78,7 +78,7 @@ for (const js of [true, false]) {
 
 test('on Postgres, with an application of its own', async () => {
   const store = await startOnPostgres()
-  const application = await startNodeWeb(store)
+  const application = await startExample('node-web', store)
   const who = await visitor(browser)
   try {
     const { page } = who

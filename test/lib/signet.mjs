@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { Program, folder, freePort, root, run } from './processes.mjs'
 
-const binary = process.env.SIGNET_BIN ?? join(root, 'bin/signet')
+export const binary = process.env.SIGNET_BIN ?? join(root, 'bin/signet')
 if (!existsSync(binary)) throw new Error(`${binary} is not built: make build`)
 
 /** A password that is long enough, on no list of common ones, and says nothing about anybody. */
@@ -55,7 +55,7 @@ class Provider {
 
 class Dev extends Provider {
   command () {
-    return ['dev', '--data', this.dir.path, '--listen', `127.0.0.1:${this.port}`, '--sample-listen', `127.0.0.1:${this.samplePort}`]
+    return ['dev', '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--sample-listen', `127.0.0.1:${this.samplePort}`]
   }
 }
 
@@ -66,7 +66,9 @@ class Serve extends Provider {
 /** `signet dev` on an empty folder, with its sample application. */
 export async function startDev () {
   const dir = folder('dev')
-  const provider = new Dev(['--data', dir.path], dir, await freePort(), await freePort())
+  const data = join(dir.path, 'signet-data')
+  const provider = new Dev(['--data', data], dir, await freePort(), await freePort())
+  provider.data = data
   return provider.start()
 }
 
