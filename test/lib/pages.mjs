@@ -39,3 +39,22 @@ export const deny = (page) => page.click(button('answer', 'deny'))
 
 /** From the login page to the sign-up page. */
 export const toSignUp = (page) => page.click('main a[href*="signup"]')
+
+/** The built-in sample application. */
+export const sample = {
+  signIn: (page) => page.click(button('action', 'sign-in')),
+
+  /** What it shows after a login: the decoded, verified tokens and userinfo. */
+  async tokens (page) {
+    await page.waitForSelector('#id-token')
+    const read = async (id) => JSON.parse(await page.textContent(`#${id}`))
+    return { id: await read('id-token'), access: await read('access-token'), userinfo: await read('userinfo') }
+  },
+
+  refresh: (page) => page.click(button('action', 'refresh')),
+
+  async logOut (page) {
+    await page.click(button('action', 'log-out'))
+    await page.waitForSelector(button('action', 'sign-in'))
+  }
+}
