@@ -37,5 +37,5 @@ for (const time of all("time[datetime]")) {
   if (!isNaN(at)) time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 }
 
-document.querySelector(".summary")?.focus();
+document.querySelector(".summary[autofocus]")?.focus();
 document.querySelector("form[data-autosubmit]")?.requestSubmit();

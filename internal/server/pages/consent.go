@@ -42,7 +42,7 @@ func (p *Pages) consentForm(w http.ResponseWriter, r *http.Request) error {
 	}{
 		New:  append(p.permissions(v, apis, asked), resourceNames(v.loc, apis, resources)...),
 		Old:  append(p.permissions(v, apis, granted), resourceNames(v.loc, apis, held)...),
-		Seen: seenConsent(v), Login: path(v.j.ID, "login"), Who: personOf(*v.owed.Account),
+		Seen: seenConsent(v), Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account),
 	}
 	if safeLink(meta.PolicyURI) {
 		data.Policy = meta.PolicyURI
@@ -70,7 +70,7 @@ func (p *Pages) consentAnswer(w http.ResponseWriter, r *http.Request) error {
 		return p.deny(w, r, v)
 	case form.Get("answer") != "allow", form.Get("seen") != seenConsent(v):
 		// What is asked, or who is asked, is not what the page showed: show it again.
-		return seeOther(w, path(v.j.ID, ""))
+		return seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	if err := p.d.Journeys.Approve(r.Context(), v.j, v.sess); err != nil {
 		return p.overtaken(w, v, err)

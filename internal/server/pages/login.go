@@ -35,7 +35,7 @@ func (p *Pages) startLocal(w http.ResponseWriter, r *http.Request, l signin.Loca
 	if err != nil {
 		return err
 	}
-	return seeOther(w, path(j, ""))
+	return seeOther(w, journeyPath(j, ""))
 }
 
 func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
@@ -68,9 +68,10 @@ func (p *Pages) loginView(r *http.Request, v *visit) *view {
 
 // showLogin is the one way to render the login page, so that all its failures look alike.
 func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request, v *visit, status int, page *view) error {
-	data := struct{ Reason, SignUp, Focus string }{SignUp: path(v.j.ID, "signup"), Focus: "identifier"}
+	data := struct{ Reason, SignUp string }{SignUp: journeyPath(v.j.ID, "signup")}
+	page.Focus = "identifier"
 	if page.typed.Get("identifier") != "" {
-		data.Focus = "password"
+		page.Focus = "password"
 	}
 	switch {
 	case v.owed.Other:
@@ -112,6 +113,9 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		// Unknown, wrong and disabled are one case: same text, same status, same page.
+		if status == http.StatusUnauthorized {
+			page.blamed = []string{"identifier", "password"}
+		}
 		return p.showLogin(w, r, v, status, page.fail("", text))
 	}
 	sess, cookie, err := p.d.Journeys.Authenticated(r.Context(), v.j, a.ID, session.Password, v.sess)

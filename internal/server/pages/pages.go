@@ -18,7 +18,6 @@ import (
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
-	"signet/internal/oauth/consent"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/server"
@@ -44,7 +43,6 @@ type Deps struct {
 	Sessions *session.Service
 	Engine   *oauth.Engine
 	Clients  *client.Service
-	Consents *consent.Service
 	Log      *slog.Logger
 }
 
@@ -61,7 +59,7 @@ type Pages struct {
 func New(d Deps) (*Pages, error) {
 	for name, missing := range map[string]bool{
 		"Clock": d.Clock == nil, "Journeys": d.Journeys == nil, "Accounts": d.Accounts == nil, "Sessions": d.Sessions == nil,
-		"Engine": d.Engine == nil, "Clients": d.Clients == nil, "Consents": d.Consents == nil, "Log": d.Log == nil,
+		"Engine": d.Engine == nil, "Clients": d.Clients == nil, "Log": d.Log == nil,
 	} {
 		if missing {
 			return nil, errors.New("pages: missing dependency " + name)

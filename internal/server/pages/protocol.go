@@ -23,7 +23,7 @@ func (p *Pages) Authorize(w http.ResponseWriter, r *http.Request, req *oauth.Req
 	if resp != nil {
 		return p.Respond(w, r, resp)
 	}
-	return seeOther(w, path(j, ""))
+	return seeOther(w, journeyPath(j, ""))
 }
 
 // Respond sends an authorization response to the application in its mode.
@@ -76,7 +76,7 @@ func (p *Pages) cancel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if v.j.Done() || v.j.Request == nil {
-		return seeOther(w, path(v.j.ID, ""))
+		return seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	if _, err := server.Form(r); err != nil {
 		return err

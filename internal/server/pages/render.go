@@ -47,11 +47,12 @@ type view struct {
 	Lang, Name, Host string
 	Path             string // of this page; forms post to it
 	CSS, JS          string
-	Title            string
+	Title, Heading   string
 	Problems         []problem
 	Summary          bool // the problems stand on top as well
 	FocusSummary     bool
-	KeepForm         bool // the page's main form has typed values worth keeping
+	Focus            string // the field to start in
+	KeepForm         bool   // the page's main form has typed values worth keeping
 	Languages        []choice
 	Nav              []link
 	Saved            string
@@ -61,6 +62,7 @@ type view struct {
 
 	typed       url.Values // what the person had typed, never passwords
 	minPassword int
+	blamed      []string // fields that a problem of the whole form is about
 	formTargets []string // where a form of this page may end up, beyond ourselves
 }
 
@@ -80,7 +82,7 @@ type link struct {
 func (p *Pages) view(r *http.Request, loc *locale, title string) *view {
 	v := &view{
 		locale: loc, Lang: loc.tag, Name: p.d.Name, Host: p.host, Path: r.URL.Path, CSS: p.files.css, JS: p.files.js,
-		Title: loc.T(title), typed: url.Values{}, minPassword: p.d.MinPassword,
+		Title: loc.T(title), Heading: loc.T(title), typed: url.Values{}, minPassword: p.d.MinPassword,
 	}
 	for _, l := range languages {
 		tag := l.tag.String()
@@ -114,6 +116,18 @@ func (v *view) fail(field, text string) *view {
 
 func (v *view) label(field string) string { return v.T("field." + field) }
 
+// focus is the field that the page starts in: where the one problem is, else where a person
+// goes on; none when the summary takes it.
+func (v *view) focus() string {
+	switch {
+	case v.FocusSummary:
+		return ""
+	case len(v.Problems) == 1 && v.Problems[0].Field != "":
+		return v.Problems[0].Field
+	}
+	return v.Focus
+}
+
 // input is one form field as the template shows it.
 type input struct {
 	Name, Label, Type, Value, Hint, Error, Optional string
@@ -124,10 +138,9 @@ type input struct {
 }
 
 // Input builds a field. Options are "name" or "name=value": type, autocomplete, inputmode,
-// hint and label (message keys), plain (no spelling help), required, optional, readonly, focus.
+// hint and label (message keys), plain (no spelling help), required, optional, readonly.
 func (v *view) Input(name string, options ...string) (input, error) {
 	in := input{Name: name, Label: v.label(name), Value: v.typed.Get(name)}
-	focus := false
 	for _, o := range options {
 		key, value, _ := strings.Cut(o, "=")
 		switch key {
@@ -149,8 +162,6 @@ func (v *view) Input(name string, options ...string) (input, error) {
 			in.Optional = v.T("page.optional")
 		case "readonly":
 			in.Readonly = true
-		case "focus":
-			focus = true
 		default:
 			return in, fmt.Errorf("field %s: unknown option %q", name, o)
 		}
@@ -168,11 +179,14 @@ func (v *view) Input(name string, options ...string) (input, error) {
 		if pr.Field == name {
 			in.Error, in.Invalid = pr.Text, true
 			described = append(described, name+"-error")
-			focus = len(v.Problems) == 1
 		}
 	}
+	if slices.Contains(v.blamed, name) {
+		in.Invalid = true
+		described = append(described, "summary")
+	}
 	in.DescribedBy = strings.Join(described, " ")
-	in.Autofocus = focus && !v.FocusSummary
+	in.Autofocus = name == v.focus()
 	return in, nil
 }
 

@@ -19,7 +19,7 @@ func (p *Pages) selectForm(w http.ResponseWriter, r *http.Request) error {
 	page.Data = struct {
 		Account, Login string
 		Who            person
-	}{seenSession(v), path(v.j.ID, "login"), who}
+	}{seenSession(v), journeyPath(v.j.ID, "login"), who}
 	return p.render(w, http.StatusOK, "select", page)
 }
 
@@ -34,7 +34,7 @@ func (p *Pages) selectAccount(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The page showed one person; if another has signed in since, show it again.
 	if form.Get("account") != seenSession(v) {
-		return seeOther(w, path(v.j.ID, ""))
+		return seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	if err := p.d.Journeys.Choose(r.Context(), v.j, v.sess); err != nil {
 		return p.overtaken(w, v, err)

@@ -23,7 +23,7 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) signUpView(r *http.Request, v *visit) *view {
 	page := p.page(r, v, "signup.title")
 	page.KeepForm = true
-	page.Data = struct{ Login string }{path(v.j.ID, "login")}
+	page.Data = struct{ Login string }{journeyPath(v.j.ID, "login")}
 	return page
 }
 

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"path"
+	stdpath "path"
 	"strconv"
 	"strings"
 
@@ -47,7 +47,7 @@ func loadStatic() (*static, error) {
 			return nil, fmt.Errorf("pages: %s: %w", name, err)
 		}
 		sum := sha256.Sum256(data)
-		ext := path.Ext(name)
+		ext := stdpath.Ext(name)
 		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
 		s.files[hashed] = &file{kind: kind, plain: data, gzip: small.Bytes()}
 		if ext == ".css" {

@@ -23,8 +23,8 @@ type visit struct {
 	loc    *locale
 }
 
-// path is the address of one of the journey's pages.
-func path(j id.Journey, page string) string {
+// journeyPath is the address of one of the journey's pages.
+func journeyPath(j id.Journey, page string) string {
 	p := "/signin/" + url.PathEscape(string(j))
 	if page != "" {
 		p += "/" + page
@@ -60,13 +60,13 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, page signin.Step)
 		return nil, err
 	}
 	if v.j.Done() || v.j.Leave != nil {
-		return nil, seeOther(w, path(v.j.ID, ""))
+		return nil, seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	if v.owed, err = p.d.Journeys.Decide(r.Context(), v.j, v.sess); err != nil {
 		return nil, err
 	}
 	if !signin.May(page, v.owed.Step) {
-		return nil, seeOther(w, path(v.j.ID, ""))
+		return nil, seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	return v, nil
 }
@@ -81,7 +81,7 @@ func (p *Pages) resume(w http.ResponseWriter, r *http.Request) error {
 	case v.j.Done():
 		return p.ended(w, r, v)
 	case v.j.Leave != nil:
-		return seeOther(w, path(v.j.ID, "logout"))
+		return seeOther(w, journeyPath(v.j.ID, "logout"))
 	}
 	return p.proceed(w, r, v)
 }
@@ -99,7 +99,7 @@ func (p *Pages) proceed(w http.ResponseWriter, r *http.Request, v *visit) error 
 	case signin.Refuse:
 		resp, err = p.d.Journeys.Refuse(r.Context(), v.j, v.owed.Code)
 	default:
-		return seeOther(w, path(v.j.ID, string(v.owed.Step)))
+		return seeOther(w, journeyPath(v.j.ID, string(v.owed.Step)))
 	}
 	if err != nil {
 		return p.overtaken(w, v, err)
@@ -122,7 +122,7 @@ func (p *Pages) leaveJourney(w http.ResponseWriter, r *http.Request, v *visit, r
 // click, a second tab): look where the journey stands now.
 func (p *Pages) overtaken(w http.ResponseWriter, v *visit, err error) error {
 	if errs.Is(err, errs.Conflict) {
-		return seeOther(w, path(v.j.ID, ""))
+		return seeOther(w, journeyPath(v.j.ID, ""))
 	}
 	return err
 }
@@ -147,7 +147,7 @@ func (p *Pages) page(r *http.Request, v *visit, title string) *view {
 	out := p.view(r, v.loc, title)
 	out.App = p.appOf(v)
 	if v.j.Request != nil {
-		out.CancelURL = path(v.j.ID, "cancel")
+		out.CancelURL = journeyPath(v.j.ID, "cancel")
 		targets := []string{v.j.Request.RedirectURI}
 		if v.client != nil {
 			// Where the application's callback may send the person on to within its own

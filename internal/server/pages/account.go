@@ -1,0 +1,140 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"signet/internal/identity/account"
+	"signet/internal/identity/session"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/signin"
+)
+
+// member is a signed-in person on the account pages.
+type member struct {
+	sess    *session.Session
+	account account.Account
+	loc     *locale
+}
+
+// require returns who is signed in. Without anybody it begins a journey of our own that comes
+// back to this page, and returns nil. Account pages have fixed paths, so the target is ours.
+func (p *Pages) require(w http.ResponseWriter, r *http.Request) (*member, error) {
+	sess, err := p.session(r)
+	if err != nil {
+		return nil, err
+	}
+	if sess == nil {
+		return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path})
+	}
+	a, err := p.d.Accounts.ByID(r.Context(), sess.User)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return nil, err
+	}
+	if err != nil || a.Status != account.Active {
+		if err := p.signOut(w, r, sess.ID); err != nil {
+			return nil, err
+		}
+		return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path})
+	}
+	return &member{sess: sess, account: a, loc: p.texts.of(r, nil)}, nil
+}
+
+// freshness is how recent a sign-in must be for what could lock the owner out.
+const freshness = 10 * time.Minute
+
+// requireFresh is require for such pages: an older sign-in is renewed first.
+func (p *Pages) requireFresh(w http.ResponseWriter, r *http.Request) (*member, error) {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return nil, err
+	}
+	if p.d.Clock.Now().Sub(m.sess.AuthTime()) <= freshness {
+		return m, nil
+	}
+	maxAge := int64(freshness / time.Second)
+	return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path, MaxAge: &maxAge})
+}
+
+func (p *Pages) comeBack(w http.ResponseWriter, r *http.Request, l signin.Local) error {
+	j, err := p.d.Journeys.BeginLocal(r.Context(), browser(w, r), l)
+	if err != nil {
+		return err
+	}
+	return seeOther(w, journeyPath(j, ""))
+}
+
+// signOut ends a session with everything issued under it, and makes the browser forget it.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request, sid id.Session) error {
+	if err := p.d.Journeys.EndSession(r.Context(), sid); err != nil {
+		return err
+	}
+	p.forget(w, r)
+	return nil
+}
+
+// forget takes the session cookie away and with it every page that was kept. "cookies" would
+// reach those of sibling hosts, so it is not among the types.
+func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
+	setCookie(w, r, cookieSession, "", -1)
+	w.Header().Set("Clear-Site-Data", `"cache"`)
+}
+
+// sections is the navigation of the account pages.
+var sections = []struct{ path, title, detail string }{
+	{"/account", "overview.title", ""},
+	{"/account/profile", "profile.title", "overview.profile"},
+	{"/account/password", "password.title", "overview.password"},
+	{"/account/sessions", "sessions.title", "overview.sessions"},
+	{"/account/applications", "applications.title", "overview.applications"},
+}
+
+// savedKeys are what ?saved= may say; anything else says nothing.
+var savedKeys = map[string]string{
+	"profile": "profile.saved", "username": "username.saved", "password": "password.saved",
+	"session": "sessions.ended", "others": "sessions.others_ended", "application": "applications.revoked",
+}
+
+func (p *Pages) accountView(r *http.Request, m *member, title string) *view {
+	v := p.view(r, m.loc, title)
+	for _, s := range sections {
+		here := s.path == r.URL.Path || s.path == "/account/profile" && r.URL.Path == "/account/username"
+		v.Nav = append(v.Nav, link{Path: s.path, Text: m.loc.T(s.title), Current: here})
+	}
+	if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && r.Method == http.MethodGet {
+		if key := savedKeys[q.Get("saved")]; key != "" {
+			v.Saved = m.loc.T(key)
+		}
+	}
+	return v
+}
+
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	v := p.accountView(r, m, "overview.title")
+	data := struct {
+		Who   person
+		Doors []link
+	}{Who: personOf(m.account)}
+	for _, s := range sections[1:] {
+		data.Doors = append(data.Doors, link{Path: s.path, Text: m.loc.T(s.title), Detail: m.loc.T(s.detail)})
+	}
+	v.Data = data
+	return p.render(w, http.StatusOK, "overview", v)
+}
+
+// switched reports whether an account form was sent by a language button, see relocated.
+func (p *Pages) switched(w http.ResponseWriter, r *http.Request, m *member, form url.Values) bool {
+	loc := p.texts.byTag[form.Get("lang")]
+	if loc == nil {
+		return false
+	}
+	setLocale(w, r, loc.tag, "")
+	m.loc = loc
+	return true
+}
