@@ -181,3 +181,6 @@ func (p *Provider) ImportUsers(emails ...string) {
 	write(p.t, file, rows.String())
 	p.CLI("user", "import", file)
 }
+
+// Folder is the data folder of `signet dev`.
+func (p *Provider) Folder() string { return p.where[1] }

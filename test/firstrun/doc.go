@@ -1,0 +1,2 @@
+// Package firstrun starts the provider as a newcomer does, from nothing.
+package firstrun
