@@ -177,3 +177,6 @@ func challenge(s string) bool {
 func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
+
+// Prompts lists the values of prompt on offer, for discovery.
+func Prompts() []string { return slices.Clone(prompts) }

@@ -10,6 +10,7 @@ import (
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/keys"
+	"signet/internal/platform/audit"
 	"signet/internal/server"
 )
 
@@ -37,19 +38,77 @@ type Deps struct {
 
 // Endpoints is the set of handlers.
 type Endpoints struct {
-	d Deps
+	engine   *oauth.Engine
+	keys     *keys.Service
+	clients  *client.Service
+	pages    Pages
+	metadata document
 }
 
-// New returns the endpoints.
+// New returns the endpoints, with the discovery document rendered.
 func New(d Deps) (*Endpoints, error) {
 	if d.Engine == nil || d.Keys == nil || d.Clients == nil || d.Pages == nil {
 		return nil, errors.New("oidc: missing dependency")
 	}
-	return &Endpoints{d: d}, nil
+	doc, err := render(metadataOf(d.Engine.Issuer(), d.UILocales))
+	if err != nil {
+		return nil, err
+	}
+	return &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages, metadata: doc}, nil
 }
 
-// Routes returns the route table rows of the endpoints.
-func (e *Endpoints) Routes() []server.Route { panic("wip") }
+// The paths of the endpoints, below the issuer.
+const (
+	pathConfiguration = "/.well-known/openid-configuration"       // OIDC Discovery §4
+	pathMetadata      = "/.well-known/oauth-authorization-server" // RFC 8414 §3
+	pathJWKS          = "/.well-known/jwks.json"
+	pathAuthorize     = "/oauth2/authorize"
+	pathToken         = "/oauth2/token"
+	pathUserinfo      = "/oauth2/userinfo"
+	pathIntrospect    = "/oauth2/introspect"
+	pathRevoke        = "/oauth2/revoke"
+	pathLogout        = "/oauth2/logout"
+)
 
-// Fail answers an error of a Protocol route; it is the area's Fail.
-func (e *Endpoints) Fail(w http.ResponseWriter, r *http.Request, err error) { panic("wip") }
+// maxForm limits the body of protocol requests: an assertion, a token and a few words.
+const maxForm = 32 << 10
+
+// Routes returns the route table rows of the endpoints.
+func (e *Endpoints) Routes() []server.Route {
+	browser := func(method, path string, h server.HandlerFunc) server.Route {
+		return server.Route{Method: method, Path: path, Area: server.Browser, MaxBody: maxForm, Handler: h, CrossSite: method == http.MethodPost}
+	}
+	protocol := func(method, path string, h server.HandlerFunc) server.Route {
+		return server.Route{Method: method, Path: path, Area: server.Protocol, MaxBody: maxForm, Handler: h}
+	}
+	return []server.Route{
+		protocol(http.MethodGet, pathConfiguration, e.configuration),
+		protocol(http.MethodGet, pathMetadata, e.configuration),
+		protocol(http.MethodGet, pathJWKS, e.jwks),
+		protocol(http.MethodOptions, pathConfiguration, preflightAny),
+		protocol(http.MethodOptions, pathMetadata, preflightAny),
+		protocol(http.MethodOptions, pathJWKS, preflightAny),
+
+		browser(http.MethodGet, pathAuthorize, e.authorize),
+		browser(http.MethodPost, pathAuthorize, e.repost(pathAuthorize)),
+		browser(http.MethodGet, pathLogout, e.logout),
+		browser(http.MethodPost, pathLogout, e.repost(pathLogout)),
+
+		protocol(http.MethodPost, pathToken, e.answer(e.token)),
+		protocol(http.MethodOptions, pathToken, e.preflight("POST")),
+		protocol(http.MethodGet, pathUserinfo, e.answer(e.userinfo)),
+		protocol(http.MethodPost, pathUserinfo, e.answer(e.userinfo)),
+		protocol(http.MethodOptions, pathUserinfo, e.preflight("GET, POST")),
+		protocol(http.MethodPost, pathRevoke, e.answer(e.revoke)),
+		protocol(http.MethodOptions, pathRevoke, e.preflight("POST")),
+		// No CORS: introspection is for confidential clients, which are not in browsers.
+		protocol(http.MethodPost, pathIntrospect, answer(e.introspect)),
+	}
+}
+
+// withSource notes for the audit log where a request comes from.
+func withSource(r *http.Request) *http.Request {
+	return r.WithContext(audit.WithSource(r.Context(), audit.Source{
+		IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r),
+	}))
+}

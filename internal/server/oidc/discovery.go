@@ -1,0 +1,116 @@
+package oidc
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"signet/internal/identity/session"
+	"signet/internal/oauth"
+	"signet/internal/oauth/client"
+	"signet/internal/oauth/keys"
+)
+
+// metadata is the discovery document (OIDC Discovery §3, RFC 8414 §2). It says what is true, no
+// more: relying parties skip or run whole features by it.
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	Scopes                []string `json:"scopes_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgs              []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	Prompts               []string `json:"prompt_values_supported"`
+	Displays              []string `json:"display_values_supported"`
+	ACRs                  []string `json:"acr_values_supported"`
+	ClaimTypes            []string `json:"claim_types_supported"`
+	Claims                []string `json:"claims_supported"`
+	UILocales             []string `json:"ui_locales_supported,omitempty"`
+	ClaimsParameter       bool     `json:"claims_parameter_supported"`
+	RequestParameter      bool     `json:"request_parameter_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
+	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+}
+
+func metadataOf(issuer string, locales []string) metadata {
+	algs := make([]string, len(oauth.AssertionAlgs))
+	for i, a := range oauth.AssertionAlgs {
+		algs[i] = string(a)
+	}
+	confidential := []string{string(client.SecretBasic), string(client.SecretPost), string(client.PrivateKeyJWT)}
+	all := append(confidential[:len(confidential):len(confidential)], string(client.None))
+	return metadata{
+		Issuer: issuer, AuthorizationEndpoint: issuer + pathAuthorize, TokenEndpoint: issuer + pathToken,
+		UserinfoEndpoint: issuer + pathUserinfo, JWKSURI: issuer + pathJWKS, IntrospectionEndpoint: issuer + pathIntrospect,
+		RevocationEndpoint: issuer + pathRevoke, EndSessionEndpoint: issuer + pathLogout,
+		Scopes: oauth.StandardScopes, ResponseTypes: []string{"code"}, ResponseModes: oauth.Modes, GrantTypes: oauth.GrantTypes,
+		SubjectTypes: []string{"public"}, IDTokenAlgs: keys.Algorithms(),
+		AuthMethods: all, AuthAlgs: algs, RevocationAuthMethods: all, RevocationAuthAlgs: algs,
+		IntrospectAuthMethods: confidential, IntrospectAuthAlgs: algs,
+		ChallengeMethods: []string{"S256"}, Prompts: oauth.Prompts(), Displays: []string{"page"},
+		ACRs: []string{session.OneFactor}, ClaimTypes: []string{"normal"}, Claims: oauth.ClaimNames(), UILocales: locales,
+		IssParameter: true,
+	}
+}
+
+// document is a body that was rendered once, with its entity tag.
+type document struct {
+	body []byte
+	etag []string
+}
+
+func render(v any) (document, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return document{}, err
+	}
+	sum := sha256.Sum256(b)
+	return document{b, []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}}, nil
+}
+
+// Documents may be cached for five minutes, and read from any origin: they hold nothing of anybody.
+var (
+	cacheShort = []string{"public, max-age=300"}
+	anyOrigin  = []string{"*"}
+)
+
+func (e *Endpoints) configuration(w http.ResponseWriter, r *http.Request) error {
+	return serve(w, r, e.metadata.body, e.metadata.etag, contentJSON)
+}
+
+func (e *Endpoints) jwks(w http.ResponseWriter, r *http.Request) error {
+	b, etag := e.keys.JWKS()
+	return serve(w, r, b, []string{etag}, contentJSON)
+}
+
+// serve writes a document, or 304 for who has it (RFC 9110 §13.1.2).
+func serve(w http.ResponseWriter, r *http.Request, body []byte, etag, contentType []string) error {
+	h := w.Header()
+	h["Cache-Control"] = cacheShort
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["Etag"] = etag
+	if match := r.Header["If-None-Match"]; len(match) == 1 && etag[0] != "" && (match[0] == "*" || strings.Contains(match[0], etag[0])) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h["Content-Type"] = contentType
+	_, err := w.Write(body)
+	return err
+}
