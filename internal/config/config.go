@@ -21,6 +21,9 @@ type Config struct {
 	Listen    string      `key:"listen" default:":8080" flag:"y" doc:"Address of the public listener."`
 	MasterKey seal.Secret `key:"master_key" doc:"32 random bytes in base64 that seal signing keys in the store: openssl rand -base64 32. Keep a copy apart from the database."`
 
+	Name   string `key:"name" default:"Signet" doc:"What the service calls itself on its pages."`
+	Locale string `key:"locale" default:"en" oneof:"en,ko" doc:"Language of the pages for people who ask for none that they speak."`
+
 	TLS        TLS        `key:"tls" doc:"Leave out behind a proxy that ends TLS."`
 	Proxy      Proxy      `key:"proxy" doc:"Proxies in front of this server."`
 	Management Management `key:"management" doc:"Health and metrics, for operators only."`
@@ -102,7 +105,6 @@ type Tokens struct {
 	ID              time.Duration `key:"id" default:"10m" min:"1m" max:"1d" doc:"ID tokens."`
 	RefreshIdle     time.Duration `key:"refresh_idle" default:"30d" min:"5m" max:"365d" doc:"A refresh token that was not used for so long expires."`
 	RefreshAbsolute time.Duration `key:"refresh_absolute" default:"90d" min:"5m" max:"1825d" doc:"Nothing is refreshed longer than this after the login."`
-	RefreshGrace    time.Duration `key:"refresh_grace" default:"10s" min:"0s" max:"60s" doc:"A repeated refresh within this time gets the same successor instead of ending the family."`
 }
 
 // Keys holds the schedule of signing keys.
@@ -118,7 +120,7 @@ type Audit struct {
 
 // Outbound limits what this server may fetch.
 type Outbound struct {
-	AllowPrivate bool `key:"allow_private" default:"false" doc:"Let clients' jwks_uri point into private networks. Only where every client is yours."`
+	AllowHosts []string `key:"allow_hosts" doc:"Host names that a client's jwks_uri may name although they lie in a private network."`
 }
 
 // API is an API that tokens can be asked for.
@@ -134,8 +136,10 @@ type Client struct {
 	Name              string          `key:"name" doc:"Shown to people."`
 	Kind              string          `key:"kind" oneof:"web,spa,native,machine" doc:"web, spa, native or machine: decides the safe defaults."`
 	Secret            seal.Secret     `key:"secret" doc:"For kinds that keep one, 32 characters or more; better as secret_file."`
-	SecretHash        string          `key:"secret_hash" doc:"Or only its base64url SHA-256."`
-	NextSecretHash    string          `key:"next_secret_hash" doc:"Also accepted, while a secret is being replaced."`
+	SecretSHA256      string          `key:"secret_sha256" doc:"Or only its SHA-256, 64 hexadecimal digits."`
+	NextSecret        seal.Secret     `key:"next_secret" doc:"Also accepted, while a secret is being replaced."`
+	NextSecretSHA256  string          `key:"next_secret_sha256" doc:"Or only its SHA-256."`
+	Disabled          bool            `key:"disabled" doc:"true: refused everywhere, but kept."`
 	RedirectURIs      []string        `key:"redirect_uris" doc:"Compared byte by byte."`
 	PostLogoutURIs    []string        `key:"post_logout_redirect_uris" doc:"Where a person may be sent after logout."`
 	GrantTypes        []string        `key:"grant_types" doc:"Unset: what the kind needs."`
@@ -149,11 +153,12 @@ type Client struct {
 	AccessTokenFormat string          `key:"access_token_format" oneof:",jwt,opaque" doc:"jwt (default) or opaque."`
 	IDTokenAlg        string          `key:"id_token_signed_response_alg" oneof:",ES256,RS256,PS256,EdDSA" doc:"Default ES256."`
 	AccessTokenTTL    *time.Duration  `key:"access_token_ttl" min:"1m" max:"1d" doc:"Instead of tokens.access."`
-	RefreshIdle       *time.Duration  `key:"refresh_idle" min:"5m" max:"365d" doc:"Instead of tokens.refresh_idle."`
-	RefreshAbsolute   *time.Duration  `key:"refresh_absolute" min:"5m" max:"1825d" doc:"Instead of tokens.refresh_absolute."`
-	RefreshGrace      *time.Duration  `key:"refresh_grace" min:"0s" max:"60s" doc:"Instead of tokens.refresh_grace."`
+	RefreshIdle       *time.Duration  `key:"refresh_idle_ttl" min:"1m" max:"366d" doc:"Instead of tokens.refresh_idle."`
+	RefreshAbsolute   *time.Duration  `key:"refresh_absolute_ttl" min:"1m" max:"1825d" doc:"Instead of tokens.refresh_absolute."`
+	RefreshGrace      *time.Duration  `key:"refresh_grace" min:"0s" max:"60s" doc:"A repeated refresh within this time gets the same successor instead of ending the family; default 10s."`
 	AllowedOrigins    []string        `key:"allowed_origins" doc:"Origins whose scripts may call us; unset: those of an spa's redirect URIs."`
 	ClientURI         string          `key:"client_uri" doc:"Its home page."`
+	LogoURI           string          `key:"logo_uri" doc:"Its logo."`
 	PolicyURI         string          `key:"policy_uri" doc:"Its privacy policy."`
 	TOSURI            string          `key:"tos_uri" doc:"Its terms."`
 }

@@ -44,8 +44,8 @@ func (c *Config) validate(file string) Problems {
 		if cl.Kind == "" {
 			add(at+".kind", "is missing: web, spa, native or machine")
 		}
-		if cl.Secret != "" && cl.SecretHash != "" {
-			add(at, "give either secret, secret_file or secret_hash")
+		if cl.Secret != "" && cl.SecretSHA256 != "" || cl.NextSecret != "" && cl.NextSecretSHA256 != "" {
+			add(at, "give either a secret (or its file) or its SHA-256")
 		}
 		if cl.Secret != "" && len(cl.Secret) < 32 {
 			add(at, "secret is too short: 32 random characters at least")
