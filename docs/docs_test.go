@@ -111,3 +111,23 @@ func TestLinks_LeadSomewhere(t *testing.T) {
 		}
 	})
 }
+
+// The README's snippets are parts of files that its commands run.
+func TestReadme_SnippetsAreTheFiles(t *testing.T) {
+	t.Parallel()
+	text := read(t, "../README.md")
+	for lang, file := range map[string]string{"go": "main.go", "python": "verify.py", "js": "verify.mjs"} {
+		_, rest, found := strings.Cut(text, "```"+lang+"\n")
+		snippet, _, closed := strings.Cut(rest, "```")
+		if !found || !closed {
+			t.Errorf("README.md has no %s snippet", lang)
+			continue
+		}
+		source := read(t, "../examples/verify/"+file)
+		for _, line := range strings.Split(strings.TrimSpace(snippet), "\n") {
+			if !strings.Contains(source, strings.TrimSpace(line)) {
+				t.Errorf("examples/verify/%s has no line %q of the README", file, line)
+			}
+		}
+	}
+}

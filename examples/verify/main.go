@@ -1,3 +1,4 @@
+// Command verify checks one access token: the shortest form of what go-api does.
 package main
 
 import (
