@@ -2,3 +2,211 @@
 // one function that knows every package, the small adapters between the two halves of the
 // house, and the background jobs that instances share. cmd/signet and tests call it.
 package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"signet/internal/config"
+	"signet/internal/oauth"
+	"signet/internal/oauth/client"
+	"signet/internal/platform/clock"
+	"signet/internal/platform/store"
+	"signet/internal/platform/telemetry"
+	"signet/internal/server"
+	"signet/internal/server/oidc"
+	"signet/internal/server/pages"
+	"signet/internal/signin"
+)
+
+// Options is what does not come from the configuration.
+type Options struct {
+	Log   *slog.Logger
+	Clock clock.Clock // the machine's, disciplined by the database, if nil
+	// Migrate brings an old schema up to date instead of refusing it.
+	Migrate bool
+	// Patience is how long to wait for a database that does not answer.
+	Patience time.Duration
+	// Dev allows what helps a developer on localhost: detailed error pages, outbound requests
+	// to private addresses.
+	Dev bool
+	// DB is a store that is open already; the caller closes it. Listener is one for the
+	// public listener. Both for tests.
+	DB       *store.DB
+	Listener net.Listener
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = clock.NewSystem()
+	}
+	return o
+}
+
+// App is one instance of the server. New makes it, Start lets it serve, Drain and Close end it.
+type App struct {
+	*Services
+	Engine *oauth.Engine
+
+	cfg      *config.Config
+	opts     Options
+	journeys *signin.Service
+	metrics  *telemetry.Metrics
+	public   *server.Server
+	workers  *workers
+	jobs     []job
+	algs     chan struct{} // clients changed: look whether a signing algorithm is missing
+
+	listeners []listener
+	draining  atomic.Bool
+	offset    atomic.Int64 // of the machine's clock, nanoseconds
+	failed    chan error
+}
+
+// New opens the store, wires everything over it and makes sure that there are signing keys.
+// Nothing listens yet.
+func New(ctx context.Context, cfg *config.Config, o Options) (*App, error) {
+	o = o.withDefaults()
+	services, err := Open(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		Services: services, cfg: cfg, opts: o, metrics: telemetry.NewMetrics(), workers: newWorkers(o.Log),
+		algs: make(chan struct{}, 1), failed: make(chan error, 2),
+	}
+	if err := a.prepare(ctx); err != nil {
+		a.Services.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) prepare(ctx context.Context) error {
+	if err := a.Keys.Bootstrap(ctx); err != nil {
+		return fmt.Errorf("signing keys: %w", err)
+	}
+	if err := a.syncFile(ctx, a.cfg); err != nil {
+		return fmt.Errorf("clients of the configuration: %w", err)
+	}
+	if err := a.ensureAlgs(ctx); err != nil {
+		return err
+	}
+	if err := a.skin(); err != nil {
+		return err
+	}
+	a.jobs = []job{
+		{"cleanup", 5 * time.Minute, a.cleanup},
+		{"keys", time.Minute, a.Keys.Tick},
+	}
+	a.Changes.OnChange(client.Topic, func() {
+		select {
+		case a.algs <- struct{}{}:
+		default: // one is waiting already
+		}
+	})
+	a.gauges()
+	return a.addJobs(ctx)
+}
+
+// skin wires what people and applications talk to.
+func (a *App) skin() error {
+	var err error
+	ttl := a.cfg.Tokens
+	a.Engine, err = oauth.New(oauth.Deps{
+		DB: a.DB, Clock: a.Clock, Issuer: a.cfg.Issuer, Keys: a.Keys, Clients: a.Clients, Consents: a.Consents,
+		Subjects: subjects{a.Accounts}, Audit: a.Audit, Seal: a.Seal, Log: a.Log,
+		TTLs: oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
+	})
+	if err != nil {
+		return err
+	}
+	a.journeys, err = signin.New(signin.Deps{DB: a.DB, Clock: a.Clock, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine})
+	if err != nil {
+		return err
+	}
+	people, err := pages.New(pages.Deps{
+		Issuer: a.cfg.Issuer, Name: a.cfg.Name, Locale: a.cfg.Locale, Dev: a.opts.Dev, MinPassword: a.cfg.Passwords.MinLength,
+		Clock: a.Clock, Journeys: a.journeys, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine,
+		Clients: a.Clients, Log: a.Log,
+	})
+	if err != nil {
+		return err
+	}
+	endpoints, err := oidc.New(oidc.Deps{Engine: a.Engine, Keys: a.Keys, Clients: a.Clients, Pages: people, UILocales: people.Locales()})
+	if err != nil {
+		return err
+	}
+	a.public, err = server.New(server.Deps{
+		Issuer: a.cfg.Issuer, Trusted: a.cfg.Proxy.Trusted, Forwarded: a.cfg.Proxy.Header, Log: a.Log, Metrics: a.metrics,
+		Fail: map[server.Area]server.FailFunc{server.Browser: people.Fail},
+	}, endpoints.Routes(), people.Routes())
+	return err
+}
+
+// ensureAlgs makes keys for algorithms that a client asked for and that nobody had before.
+func (a *App) ensureAlgs(ctx context.Context) error {
+	algs, err := a.Clients.IDTokenAlgs(ctx)
+	for _, alg := range algs {
+		err = errors.Join(err, a.Keys.EnsureAlg(ctx, alg))
+	}
+	if err != nil {
+		return fmt.Errorf("signing keys that clients ask for: %w", err)
+	}
+	return nil
+}
+
+// Start begins to serve and to work. It returns as soon as requests are accepted.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.Changes.Poll(ctx); err != nil {
+		return err
+	}
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
+	w := a.workers
+	w.run("changes", a.Changes.Run)
+	w.every("jobs", jobLook, a.runJobs)
+	w.every("keys", time.Minute, a.Keys.Load) // times make keys active or removed without a change
+	w.run("algorithms", a.watchAlgs)
+	if system, ok := a.Clock.(*clock.System); ok {
+		w.run("clock", func(ctx context.Context) { a.watchClock(ctx, system) })
+	}
+	return nil
+}
+
+func (a *App) watchAlgs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.algs:
+			if err := a.ensureAlgs(ctx); err != nil {
+				a.Log.ErrorContext(ctx, "worker failed", "worker", "algorithms", "error", err.Error())
+			}
+		}
+	}
+}
+
+// Handler returns the public handler, for benchmarks and tests without a network.
+func (a *App) Handler() http.Handler { return a.public }
+
+// Routes returns the public route table, from which tests are generated.
+func (a *App) Routes() []server.Route { return a.public.Routes() }
+
+// Addr returns where the public listener listens.
+func (a *App) Addr() string {
+	if len(a.listeners) == 0 {
+		return ""
+	}
+	return a.listeners[0].Addr().String()
+}

@@ -1,18 +1,127 @@
 package app
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"signet/internal/config"
+	"signet/internal/identity/account"
+	"signet/internal/identity/password"
+	"signet/internal/identity/session"
+	"signet/internal/oauth/client"
+	"signet/internal/oauth/consent"
+	"signet/internal/oauth/keys"
+	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
+	"signet/internal/platform/fetch"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
 
-// Services is everything below the HTTP skin, wired over one store.
+// Services is everything below the HTTP skin, wired over one store. The subcommands work with
+// it; App adds listeners and workers.
 type Services struct {
-	DB      *store.DB
-	Clock   clock.Clock
-	Seal    *seal.Sealer
-	Changes *store.Changes
+	DB        *store.DB
+	Clock     clock.Clock
+	Log       *slog.Logger
+	Seal      *seal.Sealer
+	Changes   *store.Changes
+	Audit     *audit.Log
+	Limits    *ratelimit.Limiter
+	Passwords *password.Service
+	Accounts  *account.Service
+	Sessions  *session.Service
+	Clients   *client.Service
+	Keys      *keys.Service
+	Consents  *consent.Service
+
+	closeDB bool
 }
 
-// Close releases the store.
-func (s *Services) Close() { s.DB.Close() }
+// Close releases the store, unless it was brought in.
+func (s *Services) Close() {
+	if s.closeDB {
+		s.DB.Close()
+	}
+}
+
+// retention is how long a retired key stays in the JWKS: the longest lifetime that anything
+// signed may have (a client's access_token_ttl ends at a day), and an hour for clocks and caches.
+const retention = 25 * time.Hour
+
+// Open opens the store of cfg, checks or migrates its schema, and wires the services.
+func Open(ctx context.Context, cfg *config.Config, o Options) (*Services, error) {
+	o = o.withDefaults()
+	sealer, err := seal.Parse(cfg.MasterKey.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	s := &Services{DB: o.DB, Clock: o.Clock, Log: o.Log, Seal: sealer}
+	if s.DB == nil {
+		if s.DB, err = openStore(ctx, cfg.Database, o); err != nil {
+			return nil, err
+		}
+		s.closeDB = true
+	}
+	if err := s.wire(ctx, cfg, o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// wire is the one place that knows how services are put together.
+func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err error) {
+	if err := checkSchema(ctx, s.DB, o.Migrate, o.Log); err != nil {
+		return err
+	}
+	if system, ok := s.Clock.(*clock.System); ok { // before anything is dated
+		if _, err := discipline(ctx, s.DB, system); err != nil {
+			return fmt.Errorf("read the database's clock: %w", err)
+		}
+	}
+	s.Changes = store.NewChanges(s.DB, store.DefaultPoll)
+	set := func(e error) {
+		err = errors.Join(err, e)
+	}
+	var e error
+	s.Audit, e = audit.New(audit.Deps{DB: s.DB, Clock: s.Clock})
+	set(e)
+	s.Limits, e = ratelimit.New(ratelimit.Deps{DB: s.DB, Clock: s.Clock, Key: s.Seal.Subkey("ratelimit")})
+	set(e)
+	p := cfg.Passwords
+	s.Passwords, e = password.New(password.Deps{
+		Params: password.Params{MemoryKiB: uint32(p.MemoryKiB), Time: uint32(p.Time), Parallelism: uint8(p.Parallelism)}, //nolint:gosec // bounded by the table
+		Slots:  p.Slots, QueueTimeout: p.QueueTimeout, MinLength: p.MinLength,
+		ServiceNames: []string{"signet", cfg.Name}, Log: s.Log,
+	})
+	set(e)
+	s.Sessions, e = session.New(session.Deps{
+		DB: s.DB, Clock: s.Clock, Audit: s.Audit,
+		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, MaxPerAccount: cfg.Sessions.PerAccount,
+	})
+	set(e)
+	s.Consents, e = consent.New(consent.Deps{DB: s.DB, Clock: s.Clock, Audit: s.Audit})
+	set(e)
+	s.Clients, e = client.New(client.Deps{
+		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Audit: s.Audit, Log: s.Log,
+		Fetch: fetch.New(fetch.Options{AllowHosts: cfg.Outbound.AllowHosts, AllowPrivate: o.Dev, AllowHTTP: o.Dev, Log: s.Log}),
+	})
+	set(e)
+	s.Keys, e = keys.New(keys.Deps{
+		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Seal: s.Seal, Audit: s.Audit, Log: s.Log,
+		Policy: keys.Policy{RotateEvery: cfg.Keys.RotateEvery, PublishBefore: cfg.Keys.PublishBefore, Retention: retention},
+	})
+	set(e)
+	if err != nil {
+		return err
+	}
+	s.Accounts, err = account.New(account.Deps{
+		DB: s.DB, Clock: s.Clock, Passwords: s.Passwords, Limits: s.Limits, Audit: s.Audit, Log: s.Log,
+	})
+	return err
+}
