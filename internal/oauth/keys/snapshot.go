@@ -16,8 +16,10 @@ import (
 type snapshot struct {
 	algs  []algorithm        // a handful: faster to walk than a map
 	byKid map[string]*signer // all keys in the JWKS
-	jwks  []byte
-	etag  string
+	// headers are the protected headers that these keys write, as they stand in tokens.
+	headers map[string]parsedHeader
+	jwks    []byte
+	etag    string
 }
 
 // algorithm is the keys of one algorithm, sorted by activation.
@@ -32,6 +34,7 @@ type signer struct {
 	Key
 	priv    crypto.Signer
 	headers []header
+	seen    *verified
 }
 
 // header is a protected header in the form in which it stands in a token.
@@ -42,7 +45,7 @@ type header struct{ typ, encoded string }
 var types = []string{"JWT", "at+jwt", "logout+jwt", "token-introspection+jwt", ""}
 
 func newSigner(k Key, priv crypto.Signer) (*signer, error) {
-	s := &signer{Key: k, priv: priv}
+	s := &signer{Key: k, priv: priv, seen: &verified{}}
 	for _, typ := range types {
 		s.headers = append(s.headers, header{typ, encodeHeader(k, typ)})
 	}
@@ -88,12 +91,15 @@ func (s *snapshot) signer(alg string, now time.Time) *signer {
 
 // newSnapshot makes a snapshot of the keys that are not removed at now.
 func newSnapshot(signers []*signer, now time.Time) (*snapshot, error) {
-	s := &snapshot{byKid: map[string]*signer{}}
+	s := &snapshot{byKid: map[string]*signer{}, headers: map[string]parsedHeader{}}
 	var live []Key
 	for _, k := range signers {
 		if k.State(now) != Removed {
 			live = append(live, k.Key)
 			s.byKid[string(k.ID)] = k
+			for _, h := range k.headers {
+				s.headers[h.encoded] = parsedHeader{k.Alg, string(k.ID), h.typ}
+			}
 		}
 	}
 	var set struct {
