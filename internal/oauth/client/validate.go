@@ -59,7 +59,7 @@ func (s subject) public() bool          { return s.AuthMethod == None }
 
 func checkRedirects(s subject, p *Problems) {
 	switch {
-	case s.has(GrantAuthorizationCode) && len(s.RedirectURIs) == 0:
+	case s.kind != Machine && s.has(GrantAuthorizationCode) && len(s.RedirectURIs) == 0:
 		p.add("redirect_uris", "is empty: say where users return to")
 	case s.kind == Machine && len(s.RedirectURIs) > 0:
 		p.add("redirect_uris", "must be empty: a machine client has no users")
