@@ -34,6 +34,7 @@ func runLoad(ctx context.Context, args []string) error {
 	fs.StringVar(&t.AuthMethod, "auth", "", "client authentication: basic, post or none (default basic with a secret)")
 	fs.StringVar(&t.RedirectURI, "redirect-uri", "http://127.0.0.1:9/callback", "registered redirect URI; nothing needs to listen there")
 	fs.StringVar(&t.Scope, "scope", "", `scope to ask for (default "openid" where a user signs in)`)
+	introspection := fs.String("introspection", "", "introspection endpoint, where discovery does not name it")
 	fs.BoolVar(&t.AllowRemote, "allow-remote", false, "allow targets that are not loopback: only with their owner's consent")
 	fs.BoolVar(&t.ForwardedFor, "forwarded-for", false, "let each browser come from another address by X-Forwarded-For")
 	fs.Func("param", "name=value to add to authorization and client_credentials requests; repeatable", func(s string) error {
@@ -67,6 +68,9 @@ func runLoad(ctx context.Context, args []string) error {
 		return err
 	}
 	defer t.Close()
+	if *introspection != "" {
+		t.Meta.Introspection = *introspection
+	}
 	for name := range strings.SplitSeq(*flow, ",") {
 		r, err := measure(ctx, &t, name, *workers, *warmup, load.Bounds{Duration: *duration, Count: *count})
 		if err != nil {
