@@ -36,10 +36,10 @@ type Options struct {
 	// Dev allows what helps a developer on localhost: detailed error pages, outbound requests
 	// to private addresses.
 	Dev bool
-	// DB is a store that is open already; the caller closes it. Listener is one for the
-	// public listener. Both for tests.
-	DB       *store.DB
-	Listener net.Listener
+	// DB is a store that is open already; the caller closes it. For tests.
+	DB *store.DB
+	// Listeners are open ports for the public server, instead of the configured address.
+	Listeners []net.Listener
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +67,7 @@ type App struct {
 	algs     chan struct{} // clients changed: look whether a signing algorithm is missing
 
 	listeners []listener
+	operators string // address of the management listener
 	draining  atomic.Bool
 	offset    atomic.Int64 // of the machine's clock, nanoseconds
 	failed    chan error

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"signet/internal/config"
@@ -96,4 +98,17 @@ func metadata(c config.Client) client.Metadata {
 	duration(&m.RefreshAbsoluteTTL, c.RefreshAbsolute)
 	duration(&m.RefreshGrace, c.RefreshGrace)
 	return m
+}
+
+// CheckFile checks the clients and APIs of a configuration as far as that is possible without
+// a store, and reports everything at once.
+func CheckFile(cfg *config.Config) error {
+	clients, _ := FileRows(cfg)
+	var problems []error
+	for i, c := range clients {
+		for _, p := range client.ProblemsOf(c.Metadata.Validate(c.Kind)) {
+			problems = append(problems, fmt.Errorf("clients[%d] (%s): %s", i, c.ID, p))
+		}
+	}
+	return errors.Join(problems...)
 }

@@ -42,24 +42,34 @@ func (a *App) listen(ctx context.Context) error {
 }
 
 func (a *App) openPublic(ctx context.Context) error {
-	ln := a.opts.Listener
-	if ln == nil {
-		var err error
-		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen); err != nil {
+	ports := a.opts.Listeners
+	if len(ports) == 0 {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen)
+		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
+		ports = []net.Listener{ln}
 	}
+	var secure *tls.Config
 	if a.cfg.TLS.CertFile != "" {
 		cert, err := server.LoadCertificate(a.cfg.TLS.CertFile, a.cfg.TLS.KeyFile, a.Clock.Now, a.Log)
 		if err != nil {
-			_ = ln.Close()
+			for _, ln := range ports {
+				_ = ln.Close()
+			}
 			return err
 		}
-		ln = tls.NewListener(ln, cert.TLS())
+		secure = cert.TLS()
 	} else if strings.HasPrefix(a.cfg.Issuer, "https://") && len(a.cfg.Proxy.Trusted) == 0 {
 		a.Log.WarnContext(ctx, "the issuer is https but there is neither tls.cert_file nor proxy.trusted: every client will seem to have the proxy's address")
 	}
-	a.listeners = append(a.listeners, listener{ln, server.NewHTTP(a.public, a.Log)})
+	public := server.NewHTTP(a.public, a.Log)
+	for _, ln := range ports {
+		if secure != nil {
+			ln = tls.NewListener(ln, secure)
+		}
+		a.listeners = append(a.listeners, listener{ln, public})
+	}
 	return nil
 }
 
@@ -75,17 +85,13 @@ func (a *App) openManagement(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("management.listen: %w", err)
 	}
+	a.operators = ln.Addr().String()
 	a.listeners = append(a.listeners, listener{ln, server.NewHTTP(h, a.Log)})
 	return nil
 }
 
 // Management returns where the management listener listens, or "".
-func (a *App) Management() string {
-	if len(a.listeners) < 2 {
-		return ""
-	}
-	return a.listeners[1].Addr().String()
-}
+func (a *App) Management() string { return a.operators }
 
 func (a *App) closeListeners() {
 	for _, l := range a.listeners {

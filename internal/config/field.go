@@ -31,7 +31,6 @@ func (f field) list() bool {
 }
 func (f field) env() string   { return envName(f.path) }
 func (f field) isPath() bool  { return f.tag.Get("path") != "" }
-func (f field) flag() string  { return strings.NewReplacer(".", "-", "_", "-").Replace(f.path) }
 func (f field) ownFlag() bool { return f.tag.Get("flag") != "" }
 
 func envName(path string) string {

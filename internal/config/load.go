@@ -284,3 +284,20 @@ func plain(err error) error {
 	}
 	return err
 }
+
+// Flag is a key that has a flag of its own; all others are reached by --set.
+type Flag struct{ Key, Doc string }
+
+// Flags lists them.
+func Flags() []Flag {
+	var out []Flag
+	for _, f := range leaves(reflect.ValueOf(&Config{}).Elem(), "") {
+		if f.ownFlag() {
+			out = append(out, Flag{f.path, f.tag.Get("doc")})
+		}
+	}
+	return out
+}
+
+// FlagName returns the flag of a key: log.level becomes log-level.
+func FlagName(key string) string { return strings.NewReplacer(".", "-", "_", "-").Replace(key) }
