@@ -145,7 +145,7 @@ func parsePrompt(s string) (values []string, ok bool) {
 // words splits a list of preferences (ui_locales, acr_values). Preferences never fail a request
 // (OIDC Core §3.1.2.1), so what is beyond the limits is left out.
 func words(s string) []string {
-	if len(s) > maxHint {
+	if s == "" || len(s) > maxHint {
 		return nil
 	}
 	list := strings.Fields(s)
