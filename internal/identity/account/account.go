@@ -1,8 +1,13 @@
-// Package account owns the people.
+// Package account owns the people: their accounts, the addresses and usernames they sign in with,
+// their profile (the standard OIDC claims), their password credentials, sign-up, and import from
+// other systems. It owns the tables account, email_address and password_credential. It hashes
+// nothing itself (password does), counts attempts through ratelimit, and keeps no sessions and
+// no grants: signin ends those when an account is disabled or its password changes. pages and
+// signin call it, app hands its claims to the OAuth half, cmd/signet administrates through it.
 package account
 
 import (
-	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -11,7 +16,6 @@ import (
 	"signet/internal/platform/clock"
 	"signet/internal/platform/id"
 	"signet/internal/platform/ratelimit"
-	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
 
@@ -24,50 +28,43 @@ const (
 	Disabled Status = "disabled"
 )
 
-// Address is the address claim (OIDC Core §5.1.1).
-type Address struct {
-	Formatted     string `json:"formatted,omitempty"`
-	StreetAddress string `json:"street_address,omitempty"`
-	Locality      string `json:"locality,omitempty"`
-	Region        string `json:"region,omitempty"`
-	PostalCode    string `json:"postal_code,omitempty"`
-	Country       string `json:"country,omitempty"`
-}
-
-// Profile is the standard claims that people edit themselves (OIDC Core §5.1).
-type Profile struct {
-	Name          string   `json:"name,omitempty"`
-	GivenName     string   `json:"given_name,omitempty"`
-	FamilyName    string   `json:"family_name,omitempty"`
-	MiddleName    string   `json:"middle_name,omitempty"`
-	Nickname      string   `json:"nickname,omitempty"`
-	ProfileURL    string   `json:"profile,omitempty"`
-	Picture       string   `json:"picture,omitempty"`
-	Website       string   `json:"website,omitempty"`
-	Gender        string   `json:"gender,omitempty"`
-	Birthdate     string   `json:"birthdate,omitempty"`
-	Zoneinfo      string   `json:"zoneinfo,omitempty"`
-	Locale        string   `json:"locale,omitempty"`
-	PhoneNumber   string   `json:"phone_number,omitempty"`
-	PhoneVerified bool     `json:"phone_number_verified,omitempty"`
-	Address       *Address `json:"address,omitempty"`
-}
-
 // Account is a person.
 type Account struct {
 	ID            id.User
 	Status        Status
-	Username      string
-	Email         string
+	Username      string // as typed; "" for none
+	Email         string // the primary address; "" for none
 	EmailVerified bool
 	Profile       Profile
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
 
-// Claims returns all standard claims that are known, under their names of OIDC Core §5.1 ("sub"
-// is left to the caller).
-func (a Account) Claims() map[string]any { panic("unfinished") }
+// Budgets bound the attempts at what can be guessed or flooded. Zero ones get their default.
+type Budgets struct {
+	// Account bounds failed password checks of one account, whichever name it is called by and
+	// whichever page asks: 10 per 15 minutes.
+	Account ratelimit.Budget
+	// Source bounds failed password checks from one network over all accounts: 100 per 15 minutes.
+	Source ratelimit.Budget
+	// SignUp bounds sign-ups from one network, successful or not: 30 per hour.
+	SignUp ratelimit.Budget
+}
+
+func (b *Budgets) setDefaults() {
+	for _, d := range []struct {
+		at  *ratelimit.Budget
+		def ratelimit.Budget
+	}{
+		{&b.Account, ratelimit.Budget{Name: "password-account", Limit: 10, Per: 15 * time.Minute}},
+		{&b.Source, ratelimit.Budget{Name: "password-source", Limit: 100, Per: 15 * time.Minute}},
+		{&b.SignUp, ratelimit.Budget{Name: "signup-source", Limit: 30, Per: time.Hour}},
+	} {
+		if d.at.Limit == 0 {
+			*d.at = d.def
+		}
+	}
+}
 
 // Deps is what a Service needs.
 type Deps struct {
@@ -80,80 +77,33 @@ type Deps struct {
 	Budgets   Budgets
 }
 
-// Budgets are the attempt budgets; zero ones get their default.
-type Budgets struct{ Account, Source, SignUp ratelimit.Budget }
-
-// Service is the people.
-type Service struct{}
+// Service is the people of one store. It is safe for concurrent use.
+type Service struct {
+	db        *store.DB
+	clock     clock.Clock
+	passwords *password.Service
+	limits    *ratelimit.Limiter
+	audit     *audit.Log
+	log       *slog.Logger
+	budgets   Budgets
+}
 
 // New returns a Service.
-func New(Deps) (*Service, error) { panic("unfinished") }
-
-// SignUp is what a visitor typed.
-type SignUp struct {
-	Email, Username string
-	Password        seal.Secret
-	Name, Locale    string
+func New(d Deps) (*Service, error) {
+	if d.DB == nil || d.Clock == nil || d.Passwords == nil || d.Limits == nil || d.Audit == nil {
+		return nil, errors.New("account: DB, Clock, Passwords, Limits and Audit are required")
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	d.Budgets.setDefaults()
+	return &Service{
+		db: d.DB, clock: d.Clock, passwords: d.Passwords, limits: d.Limits, audit: d.Audit, log: d.Log, budgets: d.Budgets,
+	}, nil
 }
 
-// NewAccount is what an administrator or an import gives.
-type NewAccount struct {
-	Email, Username string
-	EmailVerified   bool
-	Password        seal.Secret
-	Profile         Profile
-	Source          string
+// about is what a password of a must not be built on.
+func (a Account) about() []string {
+	p := a.Profile
+	return []string{a.Email, a.Username, p.Name, p.GivenName, p.FamilyName, p.MiddleName, p.Nickname}
 }
-
-// ListOptions selects accounts.
-type ListOptions struct {
-	After  id.User
-	Limit  int
-	Search string
-}
-
-// SignUp makes an account.
-func (s *Service) SignUp(context.Context, SignUp) (Account, error) { panic("unfinished") }
-
-// Create makes an account.
-func (s *Service) Create(context.Context, NewAccount) (Account, error) { panic("unfinished") }
-
-// Authenticate checks a password.
-func (s *Service) Authenticate(ctx context.Context, identifier string, pw seal.Secret) (Account, error) {
-	panic("unfinished")
-}
-
-// Reauthenticate checks the password of a known user.
-func (s *Service) Reauthenticate(context.Context, id.User, seal.Secret) error { panic("unfinished") }
-
-// ByID returns one account.
-func (s *Service) ByID(context.Context, id.User) (Account, error) { panic("unfinished") }
-
-// ByIdentifier returns one account.
-func (s *Service) ByIdentifier(context.Context, string) (Account, error) { panic("unfinished") }
-
-// List returns accounts.
-func (s *Service) List(context.Context, ListOptions) ([]Account, error) { panic("unfinished") }
-
-// UpdateProfile replaces the profile.
-func (s *Service) UpdateProfile(context.Context, id.User, Profile) error { panic("unfinished") }
-
-// SetUsername changes or (with "") removes the username.
-func (s *Service) SetUsername(context.Context, id.User, string) error { panic("unfinished") }
-
-// ChangePassword replaces the password.
-func (s *Service) ChangePassword(ctx context.Context, user id.User, current, next seal.Secret) error {
-	panic("unfinished")
-}
-
-// SetPassword replaces the password without the current one, for administrators.
-func (s *Service) SetPassword(context.Context, id.User, seal.Secret) error { panic("unfinished") }
-
-// Disable bars an account.
-func (s *Service) Disable(context.Context, id.User) error { panic("unfinished") }
-
-// Enable lifts the bar.
-func (s *Service) Enable(context.Context, id.User) error { panic("unfinished") }
-
-// Delete removes an account.
-func (s *Service) Delete(context.Context, id.User) error { panic("unfinished") }

@@ -102,7 +102,7 @@ var notations = []struct {
 func parse(stored string) (hash, error) {
 	for _, n := range notations {
 		if rest, ok := strings.CutPrefix(stored, n.prefix); ok {
-			if len(stored) > maxHashLength {
+			if len(stored) > maxHashLength || strings.ContainsFunc(stored, func(r rune) bool { return r <= ' ' || r > '~' }) {
 				return hash{}, ErrMalformed
 			}
 			if strings.HasPrefix(n.prefix, "$2") {
@@ -366,4 +366,27 @@ func numbers(fields ...string) ([]uint64, error) {
 		out[i] = n
 	}
 	return out, nil
+}
+
+// Unusable reports the marker with which Django stores an account that has no password.
+func Unusable(stored string) bool { return strings.HasPrefix(stored, "!") && len(stored) >= 41 }
+
+// LooksHashed reports whether s, which Recognize does not know, is likely a hash in another
+// notation rather than a password: modular crypt, LDAP and Django prefixes, or hexadecimal of the
+// length of a common digest.
+func LooksHashed(s string) bool {
+	if strings.HasPrefix(s, "$") && strings.Count(s, "$") >= 2 || strings.HasPrefix(s, "{") && strings.Contains(s, "}") {
+		return true
+	}
+	for _, p := range []string{"md5$", "sha1$", "sha256$", "sha512$", "unsalted_", "argon2$", "bcrypt$", "pbkdf2", "scrypt", "hmac:"} {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	switch len(s) {
+	case 32, 40, 56, 64, 96, 128: // MD5, SHA-1, SHA-2
+		_, err := hex.DecodeString(s)
+		return err == nil
+	}
+	return false
 }

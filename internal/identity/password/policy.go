@@ -58,6 +58,9 @@ func (s *Service) Check(pw seal.Secret, about ...string) error {
 	return nil
 }
 
+// WellFormed refuses what Hash would refuse: too long to be looked at, or not text.
+func WellFormed(pw seal.Secret) error { return wellFormed(pw.Reveal()) }
+
 // wellFormed refuses what cannot be hashed the same way everywhere.
 func wellFormed(typed string) error {
 	switch {
