@@ -112,6 +112,9 @@ func limitBody(_ *Server, route *Route, w http.ResponseWriter, r *http.Request) 
 		return refuse(http.StatusRequestEntityTooLarge, "the request body is too long")
 	}
 	if r.Body != nil && r.Body != http.NoBody {
+		if x, ok := w.(*exchange); ok {
+			w = x.ResponseWriter // net/http's own, which MaxBytesReader tells to close the connection
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 	}
 	return nil

@@ -38,9 +38,11 @@ func infoOf(ctx context.Context) *info {
 
 // ClientIP returns the address of the client: the peer's, or what a trusted proxy says. It is
 // "" outside a request of this server.
-func ClientIP(r *http.Request) string {
-	if ip := infoOf(r.Context()).ip; ip.IsValid() {
-		return ip.String()
+func ClientIP(r *http.Request) string { return infoOf(r.Context()).clientIP() }
+
+func (in *info) clientIP() string {
+	if in.ip.IsValid() {
+		return in.ip.String()
 	}
 	return ""
 }
@@ -85,7 +87,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), infoKey{}, &x.info), s.deps.Timeout)
 	defer cancel()
 	ctx = telemetry.WithRequestID(ctx, x.id)
-	ctx = audit.WithSource(ctx, audit.Source{IP: x.ip.String(), UserAgent: r.UserAgent(), RequestID: x.id})
+	ctx = audit.WithSource(ctx, audit.Source{IP: x.clientIP(), UserAgent: r.UserAgent(), RequestID: x.id})
 	r = r.WithContext(ctx)
 	s.setHeaders(x, x.area)
 	x.Header()["X-Request-Id"] = []string{x.id}
