@@ -205,6 +205,10 @@ func (c *Client) get(ctx context.Context, address string) ([]byte, error) {
 	req.Header.Set("User-Agent", "signet")
 	res, err := c.http.Do(req)
 	if err != nil {
+		var quoting *url.Error // repeats the URL with its query, which is not for the log
+		if errors.As(err, &quoting) {
+			err = quoting.Err
+		}
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
