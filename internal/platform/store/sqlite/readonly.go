@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -99,7 +98,10 @@ func (t *Table) Columns() []string { return t.columns }
 // Next returns the values of the next row as text, "" for NULL, or io.EOF.
 func (t *Table) Next() ([]string, error) {
 	if !t.rows.Next() {
-		return nil, errors.Join(t.rows.Err(), io.EOF)
+		if err := t.rows.Err(); err != nil { // the file ended early, not the table
+			return nil, mapErr(err)
+		}
+		return nil, io.EOF
 	}
 	values := make([]sql.NullString, len(t.columns))
 	dest := make([]any, len(values))
