@@ -84,9 +84,9 @@ type Shutdown struct {
 // Passwords holds cost and rules.
 type Passwords struct {
 	MinLength    int           `key:"min_length" default:"15" min:"8" max:"128" doc:"Least characters of a new password (NIST SP 800-63B-4: 15 where it is the only factor)."`
-	MemoryKiB    int           `key:"argon2_memory_kib" default:"19456" min:"7168" max:"4194304" doc:"argon2id memory of one hash. Old hashes follow at the next login."`
-	Time         int           `key:"argon2_time" default:"2" min:"1" max:"100" doc:"argon2id passes."`
-	Parallelism  int           `key:"argon2_parallelism" default:"1" min:"1" max:"64" doc:"argon2id lanes."`
+	MemoryKiB    int           `key:"argon2_memory_kib" default:"19456" min:"7168" max:"262144" doc:"argon2id memory of one hash. Old hashes follow at the next login."`
+	Time         int           `key:"argon2_time" default:"2" min:"1" max:"64" doc:"argon2id passes."`
+	Parallelism  int           `key:"argon2_parallelism" default:"1" min:"1" max:"16" doc:"argon2id lanes."`
 	Slots        int           `key:"slots" default:"0" min:"0" max:"1024" doc:"Hashes computed at the same time; 0 means one per core. Memory needed: slots × argon2_memory_kib."`
 	QueueTimeout time.Duration `key:"queue_timeout" default:"2s" min:"0s" max:"4s" doc:"How long a login waits for a slot before it is told to come back (503)."`
 }

@@ -18,7 +18,7 @@ type check func(c *Config) (path, text string)
 // checks is what single values cannot say. The order is that of the file.
 var checks = []check{
 	checkIssuer, checkListen, checkManagement, checkMasterKey, checkTLS, checkDatabase,
-	checkSessions, checkRefresh, checkKeys,
+	checkPasswords, checkSessions, checkRefresh, checkKeys,
 }
 
 func (c *Config) validate(file string) Problems {
@@ -183,6 +183,14 @@ func checkDatabase(c *Config) (string, string) {
 	}
 	if u == "" && c.Database.Path == "" {
 		return "database.path", "is missing: a file name for SQLite, or database.url for Postgres"
+	}
+	return "", ""
+}
+
+// checkPasswords bounds one hash: a login must not take seconds whatever the machine.
+func checkPasswords(c *Config) (string, string) {
+	if c.Passwords.MemoryKiB*c.Passwords.Time > 1<<20 {
+		return "passwords.argon2_time", "times passwords.argon2_memory_kib must not be over 1048576"
 	}
 	return "", ""
 }
