@@ -35,12 +35,16 @@ func (r *run) flat(ctx context.Context, small *instance) error {
 				return fmt.Errorf("%s, %s: %w", name, in.name, err)
 			}
 		}
+		length := r.Round
+		if name == "login" {
+			length *= 6
+		}
 		var ratios, tails []float64
 		for round := range r.Rounds + 1 {
 			var res [2]load.Result
 			// Whoever goes second finds the processor warmer: take turns.
 			for _, i := range [][]int{{0, 1}, {1, 0}}[round%2] {
-				res[i] = load.Run(ctx, ops[i], load.Bounds{Duration: r.Round})
+				res[i] = load.Run(ctx, ops[i], load.Bounds{Duration: length})
 				r.report.failures(fmt.Sprintf("%s %s, %s store", small.engine, name, []string{"small", "large"}[i]), res[i])
 			}
 			if err := ctx.Err(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,6 +108,59 @@ func resident(pid int) (float64, error) {
 		}
 	}
 	return 0, errors.New("no VmRSS in /proc")
+}
+
+// cpu adds up the processor time of the programs that take part in a measurement: this one,
+// which generates the load, the provider, the bare handler, and Postgres with its children.
+// It is 0 where there is no /proc.
+type cpu struct {
+	pids       []int
+	postmaster int
+}
+
+func newCPU(a, b *process, postmaster int) *cpu {
+	return &cpu{pids: []int{os.Getpid(), a.cmd.Process.Pid, b.cmd.Process.Pid}, postmaster: postmaster}
+}
+
+func (c *cpu) seconds() float64 {
+	var ticks float64
+	for _, pid := range c.pids {
+		_, t := stat(pid)
+		ticks += t
+	}
+	if c.postmaster == 0 {
+		return ticks / ticksPerSecond
+	}
+	list, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range list {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if parent, t := stat(pid); parent == c.postmaster {
+			ticks += t
+		}
+	}
+	return ticks / ticksPerSecond
+}
+
+const ticksPerSecond = 100 // USER_HZ, on every Linux that Go runs on
+
+// stat returns a process's parent and its processor time (proc(5), /proc/pid/stat).
+func stat(pid int) (parent int, ticks float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0
+	}
+	// The name, in parentheses, may hold anything; fields are counted after it.
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0, 0
+	}
+	parent, _ = strconv.Atoi(f[1])
+	for _, s := range f[11:13] { // user and system time
+		t, _ := strconv.ParseFloat(s, 64)
+		ticks += t
+	}
+	return parent, ticks
 }
 
 // tail returns the end of a file, for error texts.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type spec struct {
 	selects int
 	signs   bool // as many signatures as the answer has JWTs
 	hash    bool // the hash alone is the limit
+	long    int  // rounds so many times longer, for operations that take long
 	count   int  // operations prepared per round, for flows that use something up
 	only    string
 }
@@ -35,9 +37,9 @@ var specs = []spec{
 	{flow: "jwks", aim: 0.80, only: postgres},
 	{flow: "client_credentials", machine: true, aim: 0.50, signs: true},
 	{flow: "introspect", aim: 0.50, selects: 1},
-	{flow: "exchange", aim: 0.33, commits: 1, signs: true, count: 1500},
+	{flow: "exchange", aim: 0.33, commits: 1, signs: true, count: 1200},
 	{flow: "refresh", aim: 0.33, commits: 1, signs: true},
-	{flow: "login", aim: 0.85, hash: true, workers: 8},
+	{flow: "login", aim: 0.85, hash: true, workers: 8, long: 6},
 }
 
 // sqliteAims are the flows whose aim holds on SQLite too; the others are shown only: one
@@ -66,7 +68,7 @@ func (r *run) ratios(ctx context.Context, i *instance) error {
 	if err != nil {
 		return err
 	}
-	m := &meter{run: r, instance: i, bare: bare.url, db: db, sign: sign, bounds: load.Bounds{Duration: r.Round}}
+	m := &meter{run: r, instance: i, bare: bare.url, db: db, sign: sign, cpu: newCPU(i.process, bare, i.postmaster)}
 	for _, s := range specs {
 		if s.only != "" && s.only != i.engine || !r.flow(s.flow) {
 			continue
@@ -84,10 +86,22 @@ func (r *run) ratios(ctx context.Context, i *instance) error {
 type meter struct {
 	*run
 	*instance
-	bare   string
-	db     *limit.Database
-	sign   load.Op
-	bounds load.Bounds
+	bare string
+	db   *limit.Database
+	sign load.Op
+	cpu  *cpu
+}
+
+// cost is what one operation was measured to take: wall time of the whole machine, and
+// processor time of all programs that took part.
+type cost struct{ rate, cpu float64 }
+
+func (m *meter) cost(ctx context.Context, flow string, ops []load.Op, d time.Duration) cost {
+	before := m.cpu.seconds()
+	res := load.Run(ctx, ops, load.Bounds{Duration: d})
+	used := m.cpu.seconds() - before
+	m.report.failures(m.engine+" "+flow, res)
+	return cost{res.Rate, used / float64(max(res.Done, 1))}
 }
 
 func (m *meter) measure(ctx context.Context, s spec) (Row, error) {
@@ -107,28 +121,37 @@ func (m *meter) measure(ctx context.Context, s spec) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
+	rounds, length := m.Rounds, m.Round
+	if s.long > 0 {
+		rounds, length = (m.Rounds+1)/2, m.Round*time.Duration(s.long)
+	}
 	var ops []load.Op
-	var ratios, rates, allowed []float64
-	for round := range m.Rounds + 1 {
+	var ratios, cpus, rates, allowed []float64
+	for round := range rounds + 1 {
 		if ops == nil || s.count > 0 {
 			if ops, err = f.Prepare(ctx, t, workers, s.count); err != nil {
 				return Row{}, err
 			}
 		}
-		res := load.Run(ctx, ops, m.bounds)
-		m.report.failures(m.engine+" "+s.flow, res)
-		limits := m.limits(ctx, s, workers, signatures, bareOps)
+		flow := m.cost(ctx, s.flow, ops, length)
+		limits := m.limits(ctx, s, workers, signatures, bareOps, length)
 		if err := ctx.Err(); err != nil {
 			return Row{}, err
 		}
 		if round == 0 {
 			continue // warms up caches, pools and the processor's clock
 		}
-		a := limit.Allowed(limits...)
-		rates, allowed, ratios = append(rates, res.Rate), append(allowed, a), append(ratios, res.Rate/a)
+		var each []float64
+		var least float64
+		for _, l := range limits {
+			each, least = append(each, l.rate), least+l.cpu
+		}
+		a := limit.Allowed(each...)
+		rates, allowed, ratios = append(rates, flow.rate), append(allowed, a), append(ratios, flow.rate/a)
+		cpus = append(cpus, least/flow.cpu)
 	}
 	row := Row{Name: s.flow, Engine: m.engine, Rate: median(rates), Allowed: median(allowed), Value: median(ratios), Ratio: true,
-		Aim: s.aim, Note: fmt.Sprintf("rounds %.2f to %.2f", slices.Min(ratios), slices.Max(ratios))}
+		CPU: median(cpus), Aim: s.aim, Note: fmt.Sprintf("rounds %.2f to %.2f", slices.Min(ratios), slices.Max(ratios))}
 	if m.engine == sqlite && !slices.Contains(sqliteAims, s.flow) {
 		row.Aim = 0
 	}
@@ -136,25 +159,25 @@ func (m *meter) measure(ctx context.Context, s spec) (Row, error) {
 }
 
 // limits measures each limit of the flow once.
-func (m *meter) limits(ctx context.Context, s spec, workers, signatures int, bare []load.Op) []float64 {
+func (m *meter) limits(ctx context.Context, s spec, workers, signatures int, bare []load.Op, d time.Duration) []cost {
+	perCore := runtime.GOMAXPROCS(0)
 	if s.hash {
-		return []float64{limit.PerCore(ctx, limit.Argon2id(argon2id), m.bounds).Rate}
+		return []cost{m.cost(ctx, "hash", limit.Same(limit.Argon2id(argon2id), perCore), d)}
 	}
-	limits := []float64{load.Run(ctx, bare, m.bounds).Rate}
-	half := load.Bounds{Duration: m.bounds.Duration / 2}
-	repeat := func(n int, rate func() float64) {
-		if n == 0 {
-			return
+	limits := []cost{m.cost(ctx, "bare handler", bare, d)}
+	for _, l := range []struct {
+		name    string
+		n       int
+		op      load.Op
+		workers int
+	}{
+		{"commit", s.commits, m.db.Commit, workers},
+		{"select", s.selects, m.db.Select, workers},
+		{"signature", signatures, m.sign, perCore},
+	} {
+		if l.n > 0 {
+			limits = append(limits, slices.Repeat([]cost{m.cost(ctx, l.name, limit.Same(l.op, l.workers), d/2)}, l.n)...)
 		}
-		measured := rate()
-		for range n {
-			limits = append(limits, measured)
-		}
-	}
-	repeat(s.commits, func() float64 { return load.Run(ctx, limit.Same(m.db.Commit, workers), half).Rate })
-	repeat(s.selects, func() float64 { return load.Run(ctx, limit.Same(m.db.Select, workers), half).Rate })
-	if s.signs {
-		repeat(signatures, func() float64 { return limit.PerCore(ctx, m.sign, half).Rate })
 	}
 	return limits
 }

@@ -19,6 +19,7 @@ type Row struct {
 	Allowed float64 `json:"allowed_per_second,omitempty"`
 	Value   float64 `json:"value"` // what is held against the aim
 	Ratio   bool    `json:"ratio,omitempty"`
+	CPU     float64 `json:"cpu_ratio,omitempty"` // the same by processor time
 	Unit    string  `json:"unit,omitempty"`
 	Aim     float64 `json:"aim"`
 	AtMost  bool    `json:"at_most,omitempty"` // else Aim is the least value, and 0 means no aim
@@ -43,7 +44,7 @@ func (r Row) Pass() bool {
 func (r Row) String() string {
 	s := fmt.Sprintf("%s %s", r.Name, number(r.Value, r.Ratio))
 	if r.Rate > 0 {
-		s += fmt.Sprintf(" (%.0f/s of %.0f/s)", r.Rate, r.Allowed)
+		s += fmt.Sprintf(" (%.0f/s of %.0f/s; by processor time %.2f)", r.Rate, r.Allowed, r.CPU)
 	}
 	return s
 }
@@ -61,8 +62,10 @@ func (r *Report) add(row Row) {
 	if math.IsNaN(row.Value) || math.IsInf(row.Value, 0) {
 		row.Missing, row.Value, row.Note = true, 0, "not measured"
 	}
-	if math.IsNaN(row.Allowed) {
-		row.Allowed = 0
+	for _, v := range []*float64{&row.Allowed, &row.CPU} {
+		if math.IsNaN(*v) || math.IsInf(*v, 0) {
+			*v = 0
+		}
 	}
 	r.Rows = append(r.Rows, row)
 }
@@ -97,9 +100,12 @@ func (r *Report) Missed() int {
 func (r *Report) Table(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "%s\n\n", r.Machine)
-	fmt.Fprintln(tw, "what\tstore\trate\tallowed\tvalue\taim\t\tnote")
+	fmt.Fprintln(tw, "what\tstore\trate\tallowed\tvalue\taim\t\tby cpu\tnote")
 	for _, row := range r.Rows {
-		rate, allowed, aim, verdict := "", "", "", ""
+		rate, allowed, aim, verdict, cpu := "", "", "", "", ""
+		if row.CPU > 0 {
+			cpu = number(row.CPU, true)
+		}
 		if row.Rate > 0 {
 			rate, allowed = fmt.Sprintf("%.0f/s", row.Rate), fmt.Sprintf("%.0f/s", row.Allowed)
 		}
@@ -113,8 +119,8 @@ func (r *Report) Table(w io.Writer) error {
 				verdict = "pass"
 			}
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.Engine, rate, allowed,
-			number(row.Value, row.Ratio)+unit(row), aim, verdict, row.Note)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.Name, row.Engine, rate, allowed,
+			number(row.Value, row.Ratio)+unit(row), aim, verdict, cpu, row.Note)
 	}
 	fmt.Fprintf(tw, "\nfailed operations %d, lost tokens %d, aims missed %d\n", r.Failed, r.Lost, r.Missed())
 	for name, res := range r.Failures {

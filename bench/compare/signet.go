@@ -3,7 +3,6 @@ package compare
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -43,6 +42,8 @@ type instance struct {
 	users   int
 	process *process
 
+	postmaster int // process id of the Postgres server, 0 on SQLite
+
 	web, machine load.Target
 }
 
@@ -67,6 +68,9 @@ func newInstance(ctx context.Context, o Options, engine, name string, accounts i
 	database := ""
 	if engine == postgres {
 		if i.dsn, err = createDatabase(ctx, o.Postgres, "bench_"+name); err != nil {
+			return nil, err
+		}
+		if i.postmaster, err = postmaster(ctx, i.dsn); err != nil {
 			return nil, err
 		}
 		database = fmt.Sprintf("url: %q", i.dsn)
@@ -101,8 +105,6 @@ func (i *instance) password() string { return "bench " + i.secret[:16] }
 func (i *instance) yaml(public, management, database string) []byte {
 	var master [32]byte
 	_, _ = rand.Read(master[:]) // never fails (crypto/rand)
-	sum := sha256.Sum256([]byte(i.secret))
-	hash := base64.RawURLEncoding.EncodeToString(sum[:])
 	return fmt.Appendf(nil, `issuer: %s
 listen: %s
 master_key: %s
@@ -120,16 +122,16 @@ clients:
   - id: bench-web
     name: Bench
     kind: web
-    secret_hash: %s
+    secret: %s
     redirect_uris: [%q]
     first_party: true
   - id: bench-machine
     name: Bench machine
     kind: machine
-    secret_hash: %s
+    secret: %s
     scopes: [read]
     audiences: [%q]
-`, i.issuer, public, base64.StdEncoding.EncodeToString(master[:]), management, database, audience, hash, redirectURI, hash, audience)
+`, i.issuer, public, base64.StdEncoding.EncodeToString(master[:]), management, database, audience, i.secret, redirectURI, i.secret, audience)
 }
 
 func random() string {
@@ -219,4 +221,19 @@ func createDatabase(ctx context.Context, admin, name string) (string, error) {
 	}
 	u.Path = "/" + name
 	return u.String(), nil
+}
+
+// postmaster returns the process id of the server, which runs on this machine.
+func postmaster(ctx context.Context, dsn string) (int, error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	var backend int
+	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend); err != nil {
+		return 0, err
+	}
+	parent, _ := stat(backend)
+	return parent, nil
 }
