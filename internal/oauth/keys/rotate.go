@@ -22,7 +22,7 @@ func (s *Service) Rotate(ctx context.Context, alg string, now bool) (Key, error)
 	if !Known(alg) {
 		return Key{}, unknownAlg(alg)
 	}
-	made, err := s.fresh(alg)
+	made, err := s.prepare(ctx, alg)
 	if err != nil {
 		return Key{}, err
 	}
@@ -34,9 +34,9 @@ func (s *Service) Rotate(ctx context.Context, alg string, now bool) (Key, error)
 		}
 		at := s.d.Clock.Now()
 		if now {
-			out, err = s.takeOver(ctx, keysOf(rows), made, at.Add(lead))
+			out, err = s.takeOver(ctx, keysOf(rows), made[0], at.Add(lead))
 		} else {
-			out, err = s.succeed(ctx, keysOf(rows), made, at, at.Add(s.d.PublishBefore), "by command")
+			out, err = s.succeed(ctx, keysOf(rows), made[0], at, at.Add(s.d.PublishBefore), "by command")
 		}
 		return err
 	})
@@ -101,7 +101,7 @@ func (s *Service) Replace(ctx context.Context, alg string) (Key, error) {
 	if !Known(alg) {
 		return Key{}, unknownAlg(alg)
 	}
-	made, err := s.fresh(alg)
+	made, err := s.prepare(ctx, alg)
 	if err != nil {
 		return Key{}, err
 	}
@@ -123,7 +123,7 @@ func (s *Service) Replace(ctx context.Context, alg string) (Key, error) {
 				return err
 			}
 		}
-		if out, err = s.insert(ctx, made, now, now); err != nil {
+		if out, err = s.insert(ctx, made[0], now, now); err != nil {
 			return err
 		}
 		return s.record(ctx, "key.create", out, "replaces a compromised key")
@@ -161,11 +161,9 @@ func (s *Service) Tick(ctx context.Context) error {
 	if len(due) == 0 && len(gone) == 0 {
 		return nil
 	}
-	made := make([]row, len(due))
-	for i, alg := range due {
-		if made[i], err = s.fresh(alg); err != nil {
-			return err
-		}
+	made, err := s.prepare(ctx, due...)
+	if err != nil {
+		return err
 	}
 	err = s.change(ctx, func(ctx context.Context) error { return s.advance(ctx, made) })
 	if err != nil {

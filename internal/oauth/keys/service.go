@@ -180,13 +180,9 @@ func (s *Service) ensure(ctx context.Context, algs ...string) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	// Made before the transaction opens: an RSA key takes long. Of several instances, the losers
-	// throw theirs away.
-	made := make([]row, len(missing))
-	for i, alg := range missing {
-		if made[i], err = s.fresh(alg); err != nil {
-			return err
-		}
+	made, err := s.prepare(ctx, missing...)
+	if err != nil {
+		return err
 	}
 	return s.change(ctx, func(ctx context.Context) error {
 		still, err := s.missing(ctx, missing)
@@ -211,6 +207,23 @@ func (s *Service) ensure(ctx context.Context, algs ...string) error {
 		}
 		return nil
 	})
+}
+
+// prepare makes keys before the transaction opens: an RSA key takes long. Of several instances,
+// the losers throw theirs away. The keys that exist are opened first: a process with another
+// master key must not add keys that nobody else can open.
+func (s *Service) prepare(ctx context.Context, algs ...string) ([]row, error) {
+	if err := s.Load(ctx); err != nil {
+		return nil, err
+	}
+	made := make([]row, len(algs))
+	for i, alg := range algs {
+		var err error
+		if made[i], err = s.fresh(alg); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
 func (s *Service) missing(ctx context.Context, algs []string) ([]string, error) {

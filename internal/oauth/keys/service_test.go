@@ -355,8 +355,16 @@ func TestLoad_FailsClosedWithTheWrongMasterKey(t *testing.T) {
 		if body, _ := other.JWKS(); string(body) != `{"keys":[]}` {
 			t.Errorf("publishes %s", body)
 		}
-		if len(list(t, s)) != 2 {
-			t.Error("made keys under the wrong master key")
+		_, rotateErr := other.Rotate(t.Context(), ES256, true)
+		_, replaceErr := other.Replace(t.Context(), ES256)
+		c.Advance(policy.RotateEvery)
+		for _, err := range []error{rotateErr, replaceErr, other.EnsureAlg(t.Context(), EdDSA), other.Tick(t.Context())} {
+			if err == nil || !strings.Contains(err.Error(), "master key") {
+				t.Errorf("got %v", err)
+			}
+		}
+		if len(list(t, s)) != 2 || s.Load(t.Context()) != nil {
+			t.Error("keys were made under the wrong master key")
 		}
 	})
 }
