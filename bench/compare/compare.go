@@ -174,7 +174,7 @@ func (r *run) concurrency(ctx context.Context, i *instance) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		res := load.Run(ctx, ops, load.Bounds{Duration: 10*time.Second})
+		res := load.Run(ctx, ops, load.Bounds{Duration: 10 * time.Second})
 		r.report.failures(i.engine+" "+name, res)
 		done := res.Done
 		if name == "refresh-burst" {
