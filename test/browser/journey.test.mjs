@@ -4,7 +4,7 @@ import { test, before, after, describe } from 'node:test'
 import assert from 'node:assert/strict'
 import { startDev, startOnPostgres } from '../lib/signet.mjs'
 import { startExample } from '../lib/example.mjs'
-import { launch, visitor, inspect, picture, assertAccessible, assertQuiet } from '../lib/browser.mjs'
+import { launch, visitor, inspect, assertQuiet } from '../lib/browser.mjs'
 import { allow, fillSignUp, logIn, primary, sample, signUp, somebody, toSignUp } from '../lib/pages.mjs'
 
 let browser, provider
@@ -41,8 +41,7 @@ async function walk (who) {
   assert.equal(first.id.email ?? first.userinfo.email, person.email)
   assert.equal(first.userinfo.name, person.name)
   assert.ok(first.id.nonce && first.id.auth_time && first.id.sid)
-  await assertAccessible(page, 'sample')
-  await picture(page, `sample.${who.scheme}.${who.width}${who.js ? '' : '.nojs'}`)
+  await inspect({ ...who, lang: 'en' }, `sample-for-${who.lang}`)
 
   await sample.refresh(page)
   await page.getByText('were refreshed').waitFor()

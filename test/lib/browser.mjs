@@ -28,13 +28,14 @@ export async function launch () {
  * `expected` holds the statuses that this journey means to see (the console reports each).
  */
 export async function visitor (browser, { lang = 'en', js = true, scheme = 'light', width = 1280, expected = [] } = {}) {
-  const context = await browser.newContext({
+  const options = {
     javaScriptEnabled: js,
     locale: lang === 'ko' ? 'ko-KR' : 'en-US',
     colorScheme: scheme,
     viewport: { width, height: width < 500 ? 640 : 800 },
     reducedMotion: 'reduce'
-  })
+  }
+  const context = await browser.newContext(options)
   context.setDefaultTimeout(15_000)
   const complaints = []
   const watch = (page) => {
@@ -52,7 +53,7 @@ export async function visitor (browser, { lang = 'en', js = true, scheme = 'ligh
   }
   context.on('page', watch)
   const page = await context.newPage()
-  return { context, page, lang, js, scheme, width, complaints, close: () => context.close() }
+  return { context, page, options, lang, js, scheme, width, complaints, close: () => context.close() }
 }
 
 /** Fails with everything that the visitor's pages complained about. */
@@ -70,6 +71,29 @@ export async function assertAccessible (page, where) {
   }))
   const found = violations.map((v) => `${v.id} (${v.help}): ${v.nodes.map((n) => `${n.html} ${n.any?.[0]?.message ?? ''}`).join(' | ')}`)
   assert.deepEqual(found, [], `axe-core at ${where} (${page.url()})`)
+}
+
+/**
+ * The page of a visitor whose script is off, as a page that axe-core can run in: the same
+ * document at the same address, with its own scripts left out.
+ */
+async function readable (visitor, look) {
+  if (visitor.js) return look(visitor.page)
+  const { page } = visitor
+  const html = await page.content()
+  const context = await page.context().browser().newContext({ ...visitor.options, javaScriptEnabled: true })
+  try {
+    await context.route('**/*', (route) => {
+      const request = route.request()
+      if (request.isNavigationRequest()) return route.fulfill({ body: html, contentType: 'text/html; charset=utf-8' })
+      return request.resourceType() === 'script' ? route.abort() : route.continue()
+    })
+    const twin = await context.newPage()
+    await twin.goto(page.url())
+    await look(twin)
+  } finally {
+    await context.close()
+  }
 }
 
 /** Fails on what axe does not look at: sideways scrolling, small targets, headings, language. */
@@ -110,7 +134,9 @@ export async function picture (page, name) {
 /** All of the above for the page as it stands. */
 export async function inspect (visitor, where) {
   const { page, lang, js, scheme, width } = visitor
-  await assertAccessible(page, where)
-  await assertFits(page, where, lang)
+  await readable({ ...visitor, options: { ...visitor.options, colorScheme: scheme, viewport: page.viewportSize() } }, async (readable) => {
+    await assertAccessible(readable, where)
+    await assertFits(readable, where, lang)
+  })
   await picture(page, `${where}.${lang}.${scheme}.${width}${js ? '' : '.nojs'}`)
 }
