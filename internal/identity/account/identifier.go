@@ -74,7 +74,11 @@ func (e Email) String() string { return e.address }
 // Key is the comparison form.
 func (e Email) Key() string { return e.key }
 
-func foldLocal(s string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(s))) }
+func foldLocal(s string) string {
+	// Go lowers the capital dotted I to a plain i, which would make it an ASCII letter's twin.
+	s = strings.ReplaceAll(norm.NFKC.String(s), "\u0130", "i\u0307")
+	return norm.NFKC.String(strings.ToLower(s))
+}
 
 // isDotAtom checks RFC 5322 §3.2.3 with the letters and digits of RFC 6531 §3.3.
 func isDotAtom(s string) bool {
