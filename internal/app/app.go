@@ -176,7 +176,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	w := a.workers
 	w.run("changes", a.Changes.Run)
-	w.every("jobs", jobLook, a.runJobs)
+	w.every("jobs", jobLook, a.RunJobs)
 	w.every("keys", time.Minute, a.Keys.Load) // times make keys active or removed without a change
 	w.run("algorithms", a.watchAlgs)
 	if system, ok := a.Clock.(*clock.System); ok {

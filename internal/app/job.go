@@ -44,8 +44,8 @@ func (a *App) addJobs(ctx context.Context) error {
 	return nil
 }
 
-// runJobs runs the jobs that are due and that this instance gets hold of.
-func (a *App) runJobs(ctx context.Context) error {
+// RunJobs runs the jobs that are due and that this instance gets hold of.
+func (a *App) RunJobs(ctx context.Context) error {
 	due, err := store.All(ctx, a.DB.Q(ctx), func(r store.Row) (name string, err error) {
 		err = r.Scan(&name)
 		return name, err

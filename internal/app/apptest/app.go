@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -133,7 +134,7 @@ func boot(t testing.TB, cfg *config.Config, db *store.DB, source string, o Optio
 	t.Helper()
 	log := &Log{}
 	a, err := app.New(t.Context(), cfg, app.Options{
-		Log:   telemetry.NewLogger(log, telemetry.LogOptions{Format: "json"}),
+		Log:   telemetry.NewLogger(log, telemetry.LogOptions{Format: "json", Level: slog.LevelDebug}),
 		Clock: o.Clock, DB: db, Dev: true, Listeners: []net.Listener{ln},
 	})
 	if err != nil {
