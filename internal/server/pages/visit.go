@@ -129,8 +129,11 @@ func (p *Pages) overtaken(w http.ResponseWriter, v *visit, err error) error {
 
 // ended is what a reload or the back button finds after the end.
 func (p *Pages) ended(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if v.j.Local != nil || v.j.Leave != nil {
-		return seeOther(w, "/account")
+	switch {
+	case v.j.Leave != nil:
+		return seeOther(w, after(*v.j.Leave))
+	case v.j.Local != nil:
+		return seeOther(w, v.j.Local.Target)
 	}
 	page := p.view(r, v.loc, "done.title")
 	page.App = p.appOf(v)
