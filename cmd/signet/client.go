@@ -255,7 +255,7 @@ func clientUpdate(o *options) *cobra.Command {
   signet client update shop --auth-method private_key_jwt --jwks-uri https://shop.example.com/jwks.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().NFlag() == 0 {
+			if !changesSomething(cmd) {
 				return usagef("nothing to change: name at least one flag")
 			}
 			return o.withApp(cmd.Context(), func(s *app.Services) error {
@@ -294,6 +294,17 @@ func clientUpdate(o *options) *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	flags.bind(cmd, true)
 	return cmd
+}
+
+// changesSomething reports whether a flag was given that says what to change.
+func changesSomething(cmd *cobra.Command) bool {
+	n := cmd.Flags().NFlag()
+	for _, where := range []string{"data", "config", "set", "json"} {
+		if cmd.Flags().Changed(where) {
+			n--
+		}
+	}
+	return n > 0
 }
 
 func clientRotate(o *options) *cobra.Command {
