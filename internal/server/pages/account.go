@@ -130,7 +130,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 
 // switched reports whether an account form was sent by a language button, see relocated.
 func (p *Pages) switched(w http.ResponseWriter, r *http.Request, m *member, form url.Values) bool {
-	loc := p.texts.byTag[form.Get("lang")]
+	loc := p.texts.byTag[form.Get("locale")]
 	if loc == nil {
 		return false
 	}

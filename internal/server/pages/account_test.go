@@ -53,7 +53,7 @@ func TestProfile_AllClaims(t *testing.T) {
 		b := s.signedIn("alice")
 		values := []string{
 			"name", "Alice Kim", "given_name", "Alice", "family_name", "Kim", "middle_name", "M", "nickname", "Al",
-			"birthdate", "1990-12-31", "gender", "female", "locale", "ko-KR", "zoneinfo", "Asia/Seoul", "website", "https://alice.example/",
+			"birthdate", "1990-12-31", "gender", "female", "language", "ko-KR", "zoneinfo", "Asia/Seoul", "website", "https://alice.example/",
 			"profile", "https://alice.example/me", "picture", "https://alice.example/me.png", "phone_number", "+82 2 312 3456",
 			"street_address", "1 Main", "locality", "Seoul", "region", "Seoul", "postal_code", "04524", "country", "Korea",
 		}
@@ -276,7 +276,7 @@ func TestLanguage_SwitchKeepsWhatWasTyped(t *testing.T) {
 		if p.heading() != "로그인" || attr(p.find("html", "lang", "ko"), "lang") != "ko" || p.Header.Get("Content-Language") != "ko" {
 			t.Errorf("ui_locales: %q", p.heading())
 		}
-		p = b.submit(p, "/login", "identifier", "alice", "password", secret, "lang", "en").at(200, "/login")
+		p = b.submit(p, "/login", "identifier", "alice", "password", secret, "locale", "en").at(200, "/login")
 		if p.heading() != "Sign in" || attr(p.find("input", "name", "identifier"), "value") != "alice" || strings.Contains(p.body, secret) {
 			t.Errorf("after the switch: %q", p.heading())
 		}
@@ -287,7 +287,7 @@ func TestLanguage_SwitchKeepsWhatWasTyped(t *testing.T) {
 		if p.heading() != "Allow access?" {
 			t.Errorf("the choice does not last in the journey: %q", p.heading())
 		}
-		p = b.submit(p, "/locale", "lang", "ko").at(200, "/consent")
+		p = b.submit(p, "/locale", "locale", "ko").at(200, "/consent")
 		if p.heading() != "접근을 허용할까요?" {
 			t.Errorf("the form in the foot: %q", p.heading())
 		}
@@ -295,7 +295,7 @@ func TestLanguage_SwitchKeepsWhatWasTyped(t *testing.T) {
 			t.Errorf("elsewhere: %q", p.heading())
 		}
 		for _, target := range []string{"//evil.test", "https://evil.test", `/\evil.test`} {
-			r := b.send(http.MethodPost, "/locale", url.Values{"lang": {"en"}, "return": {target}})
+			r := b.send(http.MethodPost, "/locale", url.Values{"locale": {"en"}, "return": {target}})
 			if r.Header.Get("Location") != "/" {
 				t.Errorf("%q leads to %q", target, r.Header.Get("Location"))
 			}
@@ -306,7 +306,7 @@ func TestLanguage_SwitchKeepsWhatWasTyped(t *testing.T) {
 			t.Errorf("Accept-Language: %q", p.heading())
 		}
 		signup := fr.get(strings.TrimSuffix(fr.get("/signup").path, "x"))
-		signup = fr.submit(signup, "/signup", "name", "Ada", "email", "ada@example.com", "password", secret, "lang", "en").at(200, "/signup")
+		signup = fr.submit(signup, "/signup", "name", "Ada", "email", "ada@example.com", "password", secret, "locale", "en").at(200, "/signup")
 		if attr(signup.find("input", "name", "name"), "value") != "Ada" || strings.Contains(signup.body, secret) {
 			t.Error("sign-up loses what was typed, or keeps the password")
 		}

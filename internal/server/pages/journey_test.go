@@ -308,7 +308,7 @@ func TestForms_FromElsewhereAreRefused(t *testing.T) {
 			for name, headers := range map[string][2]string{
 				"cross-site": {"cross-site", "https://evil.test"}, "sibling": {"same-site", "http://127.0.0.1:1"}, "no header": {"", ""}, "null": {"", "null"},
 			} {
-				r, _ := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader("lang=ko&answer=leave"))
+				r, _ := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader("locale=ko&answer=leave"))
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				for i, h := range []string{"Sec-Fetch-Site", "Origin"} {
 					if headers[i] != "" {

@@ -17,7 +17,7 @@ func (p *Pages) switchLanguage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	back := localPath(form.Get("return"))
-	if loc := p.texts.byTag[form.Get("lang")]; loc != nil {
+	if loc := p.texts.byTag[form.Get("locale")]; loc != nil {
 		setLocale(w, r, loc.tag, journeyIn(back))
 	}
 	return seeOther(w, back)
@@ -26,7 +26,7 @@ func (p *Pages) switchLanguage(w http.ResponseWriter, r *http.Request) error {
 // relocated reports whether a page's main form was sent by one of the language buttons. Then the
 // page is shown again with what was typed, and nothing else happens.
 func (p *Pages) relocated(w http.ResponseWriter, r *http.Request, v *visit, form url.Values) bool {
-	loc := p.texts.byTag[form.Get("lang")]
+	loc := p.texts.byTag[form.Get("locale")]
 	if loc == nil {
 		return false
 	}

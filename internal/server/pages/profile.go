@@ -8,7 +8,8 @@ import (
 	"signet/internal/server"
 )
 
-// profileFields ties form fields to claims (OIDC Core §5.1).
+// profileFields ties form fields to claims (OIDC Core §5.1). They have the claim's name, but for
+// one: locale is what the language buttons of every page are called.
 var profileFields = []struct {
 	name string
 	at   func(*account.Profile) *string
@@ -20,7 +21,7 @@ var profileFields = []struct {
 	{"nickname", func(p *account.Profile) *string { return &p.Nickname }},
 	{"birthdate", func(p *account.Profile) *string { return &p.Birthdate }},
 	{"gender", func(p *account.Profile) *string { return &p.Gender }},
-	{"locale", func(p *account.Profile) *string { return &p.Locale }},
+	{"language", func(p *account.Profile) *string { return &p.Locale }},
 	{"zoneinfo", func(p *account.Profile) *string { return &p.Zoneinfo }},
 	{"website", func(p *account.Profile) *string { return &p.Website }},
 	{"profile", func(p *account.Profile) *string { return &p.ProfileURL }},

@@ -80,7 +80,11 @@ func (v *view) failFields(err error) (status int, ok bool) {
 		if e.Kind == errs.Conflict {
 			status = http.StatusConflict
 		}
-		v.fail(e.Field, v.sentence(e))
+		field := e.Field
+		if field == "locale" { // see profileFields
+			field = "language"
+		}
+		v.fail(field, v.sentence(e))
 		ok = true
 	}
 	if status == 0 {
