@@ -24,10 +24,11 @@ type Browser struct {
 	Language string
 	Page     *Page // what is on the screen
 
-	t     testing.TB
-	app   *App
-	jar   http.CookieJar
-	start string // the page of an application from which the provider was entered
+	t      testing.TB
+	issuer string
+	http   *http.Client
+	jar    http.CookieJar
+	sites  []string // origins that are walked too, not only left for
 }
 
 // Page is an answer that a browser came to rest at: a page of the provider, or the first
@@ -58,19 +59,26 @@ type link struct{ href, text string }
 // Browser returns a browser that has visited nothing.
 func (a *App) Browser(t testing.TB) *Browser {
 	t.Helper()
+	return NewBrowser(t, a.URL, a.Client())
+}
+
+// NewBrowser returns a browser for a provider that runs elsewhere. It also walks the given
+// sites (origins of applications) instead of coming to rest at their door.
+func NewBrowser(t testing.TB, issuer string, c *http.Client, sites ...string) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Browser{t: t, app: a, jar: jar}
+	return &Browser{t: t, issuer: issuer, http: c, jar: jar, sites: sites}
 }
 
 // Use makes the browser talk to another instance from now on, as a balancer would.
-func (b *Browser) Use(a *App) { b.app = a }
+func (b *Browser) Use(a *App) { b.http = a.Client() }
 
 // Cookies returns the cookies for the provider by name.
 func (b *Browser) Cookies() map[string]string {
-	u, _ := url.Parse(b.app.URL)
+	u, _ := url.Parse(b.issuer)
 	m := map[string]string{}
 	for _, c := range b.jar.Cookies(u) {
 		m[c.Name] = c.Value
@@ -80,7 +88,7 @@ func (b *Browser) Cookies() map[string]string {
 
 // SetCookie puts a cookie for the provider into the jar; an empty value removes it.
 func (b *Browser) SetCookie(name, value string) {
-	u, _ := url.Parse(b.app.URL)
+	u, _ := url.Parse(b.issuer)
 	c := &http.Cookie{Name: name, Value: value, Path: "/"}
 	if value == "" {
 		c.MaxAge = -1
@@ -99,28 +107,30 @@ func (b *Browser) Tab() *Browser {
 func (b *Browser) Open(to string) *Page {
 	b.t.Helper()
 	if strings.HasPrefix(to, "/") {
-		to = b.app.URL + to
+		to = b.issuer + to
 	}
-	return b.navigate(http.MethodGet, to, nil, "none", nil)
+	return b.navigate(http.MethodGet, to, nil, nil, nil)
 }
+
+// another is the site of an application where nobody listens.
+var another = &url.URL{Scheme: "https", Host: "app.example", Path: "/"}
 
 // Arrive goes to an address of the provider by a link on another site.
 func (b *Browser) Arrive(to string) *Page {
 	b.t.Helper()
-	return b.navigate(http.MethodGet, to, nil, "cross-site", nil)
+	return b.navigate(http.MethodGet, to, nil, another, nil)
 }
 
 // ArrivePost posts a form of another site to the provider.
 func (b *Browser) ArrivePost(to string, values url.Values) *Page {
 	b.t.Helper()
-	b.start = "https://app.example"
-	return b.navigate(http.MethodPost, to, values, "cross-site", nil)
+	return b.navigate(http.MethodPost, to, values, another, nil)
 }
 
 // Reload asks for the page again.
 func (b *Browser) Reload() *Page {
 	b.t.Helper()
-	return b.navigate(http.MethodGet, b.Page.URL.String(), nil, "none", nil)
+	return b.navigate(http.MethodGet, b.Page.URL.String(), nil, nil, nil)
 }
 
 // Fill puts a value into the field with this name, id or label.
@@ -196,7 +206,7 @@ func (b *Browser) follow(href string) *Page {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.navigate(http.MethodGet, to.String(), nil, "same-origin", nil)
+	return b.navigate(http.MethodGet, to.String(), nil, b.Page.URL, nil)
 }
 
 func (b *Browser) submit(f *form, pressed *input) *Page {
@@ -217,25 +227,30 @@ func (b *Browser) submit(f *form, pressed *input) *Page {
 	allowed := formAction(b.Page.Header)
 	if f.method != http.MethodPost {
 		to.RawQuery = values.Encode()
-		return b.navigate(http.MethodGet, to.String(), nil, "same-origin", allowed)
+		return b.navigate(http.MethodGet, to.String(), nil, b.Page.URL, allowed)
 	}
-	return b.navigate(http.MethodPost, to.String(), values, "same-origin", allowed)
+	return b.navigate(http.MethodPost, to.String(), values, b.Page.URL, allowed)
 }
 
-// navigate goes to an address and on through redirects until it rests.
-func (b *Browser) navigate(method, to string, body url.Values, site string, allowed []string) *Page {
+// navigate goes to an address and on through redirects until it rests. from is the page that
+// sends the browser there, nil for its person.
+func (b *Browser) navigate(method, to string, body url.Values, from *url.URL, allowed []string) *Page {
 	b.t.Helper()
+	site := "none"
 	for range 20 {
 		u, err := url.Parse(to)
 		if err != nil {
 			b.t.Fatalf("redirected to %q: %v", to, err)
 		}
+		if from != nil {
+			site = farther(site, siteOf(from, u))
+		}
 		b.checkFormAction(u, allowed)
-		if origin(u) != b.app.URL {
+		if origin(u) != b.issuer && !slices.Contains(b.sites, origin(u)) {
 			b.Page = &Page{URL: u, Posted: body}
 			return b.Page
 		}
-		resp := b.send(method, u, body, site)
+		resp := b.send(method, u, body, from, site)
 		text, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if err != nil {
@@ -256,12 +271,31 @@ func (b *Browser) navigate(method, to string, body url.Values, site string, allo
 			method, body = http.MethodGet, nil
 		}
 		to = next.String()
+		if from != nil {
+			site = farther(site, siteOf(u, next)) // Fetch Metadata §2.1: the whole chain counts
+		}
 	}
 	b.t.Fatalf("redirected in circles, last to %s", to)
 	return nil
 }
 
-func (b *Browser) send(method string, u *url.URL, body url.Values, site string) *http.Response {
+var nearness = []string{"none", "same-origin", "same-site", "cross-site"}
+
+func farther(a, b string) string {
+	return nearness[max(slices.Index(nearness, a), slices.Index(nearness, b))]
+}
+
+func siteOf(from, to *url.URL) string {
+	switch {
+	case origin(from) == origin(to):
+		return "same-origin"
+	case from.Scheme == to.Scheme && from.Hostname() == to.Hostname():
+		return "same-site"
+	}
+	return "cross-site"
+}
+
+func (b *Browser) send(method string, u *url.URL, body url.Values, from *url.URL, site string) *http.Response {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(context.WithoutCancel(b.t.Context()), method, u.String(), strings.NewReader(body.Encode()))
 	if err != nil {
@@ -269,9 +303,8 @@ func (b *Browser) send(method string, u *url.URL, body url.Values, site string) 
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.Header.Set("Origin", b.app.URL)
-		if site == "cross-site" {
-			req.Header.Set("Origin", b.start)
+		if from != nil {
+			req.Header.Set("Origin", origin(from))
 		}
 	}
 	req.Header.Set("Sec-Fetch-Site", site)
@@ -287,7 +320,7 @@ func (b *Browser) send(method string, u *url.URL, body url.Values, site string) 
 			req.AddCookie(c)
 		}
 	}
-	resp, err := b.app.Client().Do(req)
+	resp, err := b.http.Do(req)
 	if err != nil {
 		b.t.Fatalf("%s %s: %v", method, u, err)
 	}
@@ -309,7 +342,7 @@ func formAction(h http.Header) []string {
 // checkFormAction does what Chromium does: it applies the directive to every hop after a form.
 func (b *Browser) checkFormAction(u *url.URL, allowed []string) {
 	b.t.Helper()
-	if allowed == nil || origin(u) == b.app.URL && slices.Contains(allowed, "'self'") || slices.Contains(allowed, origin(u)) ||
+	if allowed == nil || b.Page != nil && origin(u) == origin(b.Page.URL) && slices.Contains(allowed, "'self'") || slices.Contains(allowed, origin(u)) ||
 		slices.Contains(allowed, u.Scheme+":") {
 		return
 	}
@@ -318,7 +351,7 @@ func (b *Browser) checkFormAction(u *url.URL, allowed []string) {
 
 func (b *Browser) checkHeaders() {
 	b.t.Helper()
-	if !strings.HasPrefix(b.Page.Header.Get("Content-Type"), "text/html") {
+	if origin(b.Page.URL) != b.issuer || !strings.HasPrefix(b.Page.Header.Get("Content-Type"), "text/html") {
 		return
 	}
 	for _, h := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy", "Permissions-Policy"} {
@@ -355,6 +388,20 @@ func (p *Page) Query(name string) string {
 		return v.Get(name)
 	}
 	return p.URL.Query().Get(name)
+}
+
+// Element returns the text of the element with this id.
+func (p *Page) Element(id string) string {
+	doc, err := html.Parse(strings.NewReader(p.Body))
+	if err != nil {
+		return ""
+	}
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode && attr(n, "id") == id {
+			return strings.TrimSpace(textOf(n))
+		}
+	}
+	return ""
 }
 
 // Has reports whether the page has a field with this name or id.
