@@ -86,10 +86,10 @@ func apiList(o *options) *cobra.Command {
 				}
 				var rows [][]string
 				for _, a := range apis.All() {
-					rows = append(rows, []string{a.Audience, a.Name, a.ManagedBy, strings.Join(slices.Sorted(maps.Keys(a.Scopes)), " ")})
+					rows = append(rows, []string{a.Audience, a.ManagedBy, strings.Join(slices.Sorted(maps.Keys(a.Scopes)), " "), a.Name})
 				}
 				return printTable(cmd.OutOrStdout(), "There are no APIs yet: signet api create --help",
-					[]string{"AUDIENCE", "NAME", "MANAGED BY", "SCOPES"}, rows)
+					[]string{"AUDIENCE", "MANAGED BY", "SCOPES", "NAME"}, rows)
 			})
 		},
 	}

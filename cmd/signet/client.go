@@ -139,10 +139,10 @@ func clientList(o *options) *cobra.Command {
 				}
 				rows := make([][]string, len(list))
 				for i, c := range list {
-					rows[i] = []string{string(c.ID), c.Name, string(c.Kind), string(c.Status), c.ManagedBy, when(c.CreatedAt)}
+					rows[i] = []string{string(c.ID), string(c.Kind), string(c.Status), c.ManagedBy, when(c.CreatedAt), c.Name}
 				}
 				return printTable(cmd.OutOrStdout(), "There are no clients yet: signet client create --help",
-					[]string{"CLIENT ID", "NAME", "KIND", "STATUS", "MANAGED BY", "CREATED"}, rows)
+					[]string{"CLIENT ID", "KIND", "STATUS", "MANAGED BY", "CREATED", "NAME"}, rows)
 			})
 		},
 	}
@@ -286,7 +286,11 @@ func clientUpdate(o *options) *cobra.Command {
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), clientJSON(&c, "", s.Clock.Now()))
 				}
-				return printClient(cmd.OutOrStdout(), &c, s.Clock.Now())
+				if err := printClient(cmd.OutOrStdout(), &c, s.Clock.Now()); err != nil || !c.NeedsSecret(s.Clock.Now()) {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nThe client has no secret yet: signet client rotate-secret "+string(c.ID))
+				return err
 			})
 		},
 	}

@@ -176,6 +176,13 @@ func TestClientCommand_KeysFromFile(t *testing.T) {
 	if up["jwks"] != nil || up["jwks_uri"] != "https://shop.test/jwks" {
 		t.Errorf("%v", up)
 	}
+	out := c.ok("client", "update", made["client_id"].(string), "--auth-method", "client_secret_post")
+	if !strings.Contains(out, "has no secret yet: signet client rotate-secret") {
+		t.Errorf("%s", out)
+	}
+	if got := c.json("client", "rotate-secret", made["client_id"].(string)); got["client_secret"] == nil {
+		t.Errorf("%v", got)
+	}
 	c.fails([]string{"--jwks-file"}, "client", "create", "--kind", "web", "--name", "X", "--jwks-file", path+".missing")
 	c.fails([]string{"private or symmetric"}, "client", "create", "--kind", "machine", "--name", "X", "--auth-method", "private_key_jwt",
 		"--jwks-file", writeFile(t, `{"keys":[{"kty":"oct","k":"AAAA"}]}`))

@@ -22,6 +22,7 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // printTable writes rows under their headings, aligned; with no rows it writes the words of none.
+// Columns with names of people or applications come last: letters may be two columns wide.
 func printTable(w io.Writer, none string, head []string, rows [][]string) error {
 	if len(rows) == 0 {
 		_, err := fmt.Fprintln(w, none)

@@ -59,3 +59,9 @@ func (c *Client) Secrets(now time.Time) []SecretInfo {
 	}
 	return out
 }
+
+// NeedsSecret reports whether the client authenticates with a secret and has none at now, as after
+// a change of its method.
+func (c *Client) NeedsSecret(now time.Time) bool {
+	return c.Metadata.usesSecret() && len(c.Secrets(now)) == 0
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,8 +40,19 @@ func instance(t testing.TB, db *store.DB, c clock.Clock, key []byte) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.generate = quick
 	return s
 }
+
+// quick is generate with one RSA key for all: making one takes up to a second.
+func quick(alg string) (crypto.Signer, error) {
+	if alg == RS256 || alg == PS256 {
+		return oneRSA()
+	}
+	return generate(alg)
+}
+
+var oneRSA = sync.OnceValues(func() (crypto.Signer, error) { return generate(RS256) })
 
 // each runs fn on every engine with one instance whose keys are there.
 func each(t *testing.T, fn func(t *testing.T, s *Service, c *clock.Fake)) {
@@ -98,7 +110,7 @@ func memory(t testing.TB) *Service {
 
 func newPriv(t testing.TB, alg string) crypto.Signer {
 	t.Helper()
-	priv, err := generate(alg)
+	priv, err := quick(alg)
 	must(t, err)
 	return priv
 }

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,10 +39,11 @@ var ErrNoKey = errors.New("no signing key for this algorithm")
 // Service signs and verifies. It is safe for concurrent use; Sign, Verify and JWKS touch no
 // database.
 type Service struct {
-	d       Deps
-	current atomic.Pointer[snapshot]
-	loading sync.Mutex // one Load at a time, so that an older one cannot replace a newer
-	changed chan struct{}
+	d        Deps
+	generate func(alg string) (crypto.Signer, error) // tests have RSA keys ready
+	current  atomic.Pointer[snapshot]
+	loading  sync.Mutex // one Load at a time, so that an older one cannot replace a newer
+	changed  chan struct{}
 }
 
 // New returns a Service that has no keys yet: call Bootstrap or Load.
@@ -57,7 +59,7 @@ func New(d Deps) (*Service, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{d: d, changed: make(chan struct{}, 1)}
+	s := &Service{d: d, generate: generate, changed: make(chan struct{}, 1)}
 	empty, err := newSnapshot(nil, d.Clock.Now())
 	if err != nil {
 		return nil, err
