@@ -80,7 +80,7 @@ test('sign up, allow, account, log out', async () => {
     await page.goto(`${provider.issuer}/logout`)
     await tabTo(page, button('answer', 'leave'))
     await page.keyboard.press('Enter')
-    await page.waitForLoadState()
+    await page.waitForSelector(button('answer', 'leave'), { state: 'detached' })
     await page.goto(`${provider.issuer}/account`)
     await page.waitForSelector('#identifier')
     assertQuiet(who)

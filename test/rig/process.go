@@ -98,8 +98,8 @@ func Start(t testing.TB, name string, args ...string) *Process {
 	return p
 }
 
-// Answers waits until url answers 200.
-func (p *Process) Answers(url string) *Process {
+// Answers waits until url, asked for under the name host, answers 200.
+func (p *Process) Answers(url, host string) *Process {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
@@ -108,6 +108,7 @@ func (p *Process) Answers(url string) *Process {
 		if err != nil {
 			p.t.Fatal(err)
 		}
+		req.Host = host
 		if answer, err := http.DefaultClient.Do(req); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {

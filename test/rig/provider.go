@@ -37,6 +37,7 @@ type Instance struct {
 	Served atomic.Int64 // requests that the proxy gave it
 
 	t      testing.TB
+	host   string // of the issuer: the provider answers to no other
 	listen *url.URL
 	args   []string
 }
@@ -114,7 +115,7 @@ func write(t testing.TB, path, text string) {
 
 func (p *Provider) add(args ...string) *Instance {
 	p.t.Helper()
-	i := &Instance{t: p.t, args: args}
+	i := &Instance{t: p.t, host: strings.TrimPrefix(p.Issuer, "http://"), args: args}
 	for n, a := range args {
 		if a == "--listen" {
 			i.listen = &url.URL{Scheme: "http", Host: args[n+1]}
@@ -137,7 +138,7 @@ func (p *Provider) Start() *Provider {
 func (i *Instance) Start() {
 	i.t.Helper()
 	i.Process = Start(i.t, Binary(i.t), i.args...)
-	i.Answers(i.listen.String() + "/.well-known/openid-configuration")
+	i.Answers(i.listen.String() + "/.well-known/openid-configuration", i.host)
 }
 
 // CLI runs a subcommand against the provider's store and returns what it printed.
