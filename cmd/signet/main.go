@@ -83,7 +83,7 @@ func rootCommand(began *bool) *cobra.Command {
 	o.bind(root)
 	root.AddCommand(
 		devCommand(o), serveCommand(o), migrateCommand(o), configCommand(o), versionCommand(),
-		clientCommand(o), apiCommand(o), keyCommand(o),
+		userCommand(o), clientCommand(o), apiCommand(o), keyCommand(o),
 	)
 	return root
 }
