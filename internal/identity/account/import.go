@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -14,6 +15,7 @@ import (
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/seal"
+	"signet/internal/platform/store"
 )
 
 // PasswordFormat says how to read the password column of an import.
@@ -87,6 +89,9 @@ func (s *Service) Import(ctx context.Context, rows Rows, o ImportOptions) (Repor
 	}
 	report := Report{DryRun: o.DryRun, Columns: m.used(), Ignored: m.ignored, Rejected: []RejectedRow{}}
 	im := &importer{s: s, o: o, m: m, report: &report, seen: map[[16]byte]int{}}
+	defer func() {
+		slices.SortFunc(report.Rejected, func(a, b RejectedRow) int { return a.Line - b.Line })
+	}()
 	for n := 0; ; {
 		row, err := rows.Next()
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -254,23 +259,24 @@ func (im *importer) dropExisting(ctx context.Context, batch []candidate) ([]cand
 
 // owners maps those of keys that are taken to their accounts.
 func (s *Service) owners(ctx context.Context, sql string, keys []any) (map[string]id.User, error) {
+	type owner struct {
+		key  string
+		user id.User
+	}
 	out := map[string]id.User{}
-	if len(keys) == 0 {
-		return out, nil
-	}
-	rows, err := s.db.Q(ctx).Query(ctx, sql+tuples(1, len(keys)), keys...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, owner string
-		if err := rows.Scan(&key, &owner); err != nil {
+	for chunk := range slices.Chunk(keys, maxParameters) {
+		list, err := store.All(ctx, s.db.Q(ctx), func(r store.Row) (o owner, err error) {
+			err = r.Scan(&o.key, (*string)(&o.user))
+			return o, err
+		}, sql+tuples(1, len(chunk)), chunk...)
+		if err != nil {
 			return nil, err
 		}
-		out[key] = id.User(owner)
+		for _, o := range list {
+			out[o.key] = o.user
+		}
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // hash turns plain passwords into hashes, on all CPUs: at the default cost about 25 a second each.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,12 +50,17 @@ func (n newRow) account(now time.Time) Account {
 	}
 }
 
-// errUsernameTaken and errEmailTaken are what a unique index says in our words.
+// errTaken is what a unique index says in our words.
 func errTaken(field, key string, cause error) error {
 	return &errs.Error{Kind: errs.Conflict, Field: field, Key: key, Cause: cause}
 }
 
-// insert writes all parts of the accounts in three statements at most, in the transaction of ctx.
+// maxParameters bounds a statement: SQLite looks named parameters up one by one, so the time of a
+// statement grows with their square.
+const maxParameters = 400
+
+// insert writes all parts of the accounts in the transaction of ctx; for one account that is
+// three statements.
 func (s *Service) insert(ctx context.Context, now time.Time, list ...newRow) error {
 	store.MustTx(ctx)
 	at := store.Micros(now)
@@ -90,11 +96,12 @@ func (s *Service) insert(ctx context.Context, now time.Time, list ...newRow) err
 }
 
 func (s *Service) insertRows(ctx context.Context, head string, columns int, args []any) error {
-	if len(args) == 0 {
-		return nil
+	for chunk := range slices.Chunk(args, maxParameters/columns*columns) {
+		if _, err := s.db.Q(ctx).Exec(ctx, head+tuples(len(chunk)/columns, columns), chunk...); err != nil {
+			return err
+		}
 	}
-	_, err := s.db.Q(ctx).Exec(ctx, head+tuples(len(args)/columns, columns), args...)
-	return err
+	return nil
 }
 
 // tuples renders rows × columns parameters: ($1, $2), ($3, $4).
