@@ -291,7 +291,12 @@ func TestIssue_Rereads(t *testing.T) {
 			}, LoginRequired},
 			"other's session":   {func(id.Client, *Request) { r.session = r.newSession(r.newUser()) }, LoginRequired},
 			"consent withdrawn": {func(c id.Client, _ *Request) { check(t, r.RevokeClient(t.Context(), r.user, c)) }, LoginRequired},
-			"client disabled":   {func(c id.Client, _ *Request) { check(t, r.clients.Disable(t.Context(), c)) }, InvalidClient},
+			"consent narrowed": {func(c id.Client, _ *Request) {
+				check(t, r.RevokeClient(t.Context(), r.user, c))
+				r.clock.Advance(time.Second)
+				check(t, r.Approve(t.Context(), &Request{ClientID: c, Scopes: []string{"openid"}}, r.user))
+			}, LoginRequired},
+			"client disabled": {func(c id.Client, _ *Request) { check(t, r.clients.Disable(t.Context(), c)) }, InvalidClient},
 			"redirect removed": {func(c id.Client, _ *Request) {
 				r.edit(c, func(m *client.Metadata) { m.RedirectURIs = []string{"https://rp.test/new"} })
 			}, InvalidClient},

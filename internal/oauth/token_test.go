@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
+	"signet/internal/platform/store"
 )
 
 // TestToken_CodeFlow checks the tokens of a plain flow, claim by claim (RFC 9068 §2.2, OIDC Core
@@ -109,7 +111,7 @@ func TestToken_ReusedCodeRevokesGrant(t *testing.T) {
 			tok, err := r.exchange(c, code)
 			check(t, err)
 			before := r.audited("grant.revoked")
-			r.clock.Advance(30 * time.Second)
+			r.clock.Advance(2 * time.Minute) // the code has expired, and its reuse still counts
 			_, err = r.exchange(c, code)
 			wantCode(t, err, InvalidGrant)
 			if r.active(c, tok.AccessToken) {
@@ -232,6 +234,41 @@ func TestToken_BetweenIssueAndRedemption(t *testing.T) {
 			t.Errorf("scope %q is not narrowed to the client's", tok.Scope)
 		}
 	})
+}
+
+// TestToken_RevokedMeanwhile: a grant that is revoked between the reading and the writing of one
+// request gives nothing.
+func TestToken_RevokedMeanwhile(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, func(m *client.Metadata) { m.RefreshGrace = 0 })
+		code, tok := r.code(ask(c)), r.tokens(c)
+		for name, act := range map[string]func(d *rig) error{
+			"exchange": func(d *rig) error { _, err := d.exchange(c, code); return err },
+			"refresh":  func(d *rig) error { _, err := d.refresh(c, tok.RefreshToken); return err },
+		} {
+			hooked := r.db.Wrapped(func(q store.Querier) store.Querier {
+				return &beforeWrite{q, func() { check(t, r.RevokeSession(t.Context(), r.session)) }}
+			})
+			err := act(r.again(r.db, hooked))
+			if err == nil || AsError(err).Code != InvalidGrant {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// beforeWrite runs fn before the first step is written.
+type beforeWrite struct {
+	store.Querier
+	fn func()
+}
+
+func (b *beforeWrite) QueryRow(ctx context.Context, sql string, args ...any) store.Row {
+	if sql == sqlInsertStep {
+		b.fn()
+	}
+	return b.Querier.QueryRow(ctx, sql, args...)
 }
 
 // TestToken_GrantTypes is security case TK-16; an unknown grant is unsupported_grant_type, which
