@@ -26,7 +26,7 @@ go-tests() { test/postgres/run.sh go test ./...; }
 race() { CGO_ENABLED=1 test/postgres/run.sh go test -race "${race_packages[@]}"; }
 browser() { test/postgres/run.sh bash -c "$(declare -f node_test); node_test test/browser/*.test.mjs"; }
 relying-parties() {
-	node_test test/relyingparty/*.test.mjs && "$PYTHON" -m unittest -v test/relyingparty/test_authlib.py
+	node_test test/relyingparty/*.test.mjs && "$PYTHON" test/relyingparty/test_authlib.py -v
 }
 examples() { node_test test/examples/*.test.mjs; }
 readme() { test/readme/run.sh README.md; }

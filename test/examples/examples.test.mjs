@@ -8,7 +8,7 @@ import { commands, startExample } from '../lib/example.mjs'
 import { launch, visitor, assertQuiet } from '../lib/browser.mjs'
 import { allow, button, logIn, signUp, somebody, toSignUp } from '../lib/pages.mjs'
 import { binary } from '../lib/signet.mjs'
-import { root, run } from '../lib/processes.mjs'
+import { root, run, until } from '../lib/processes.mjs'
 import { dirname } from 'node:path'
 
 let browser, provider
@@ -124,7 +124,9 @@ for (const name of ['flask-api', 'go-api']) {
         const answer = await fetch(example.url + path, { method, headers: token ? { authorization: `Bearer ${token}` } : {} })
         return { status: answer.status, challenge: answer.headers.get('www-authenticate') ?? '', body: await answer.json() }
       }
-      const token = async (client, parameters) => {
+      // A running server sees a new API when it next looks for changes, within a second.
+      const token = (client, parameters) => until('a token for the new API', () => request(client, parameters), { seconds: 5 })
+      const request = async (client, parameters) => {
         const answer = await fetch(`${provider.issuer}/oauth2/token`, {
           method: 'POST',
           headers: { authorization: `Basic ${btoa(`${encodeURIComponent(client.client_id)}:${encodeURIComponent(client.client_secret)}`)}` },

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import * as oidc from 'openid-client'
 import { startDev, password } from '../lib/signet.mjs'
 import { Person } from '../lib/person.mjs'
+import { until } from '../lib/processes.mjs'
 
 const callback = 'http://localhost:9/callback' // nobody listens: the test reads the redirect itself
 const email = 'node@example.com'
@@ -115,7 +116,8 @@ describe('machine', () => {
     await provider.cli('api', 'create', '--audience', audience, '--name', 'Machines', '--scope', 'jobs:run=Run jobs')
     const client = await provider.client('--kind', 'machine', '--name', 'cron', '--audience', audience, '--scope', 'jobs:run')
     const config = await discover(client, oidc.ClientSecretBasic(client.client_secret))
-    const token = await oidc.clientCredentialsGrant(config, { scope: 'jobs:run', resource: audience })
+    // A running server sees a new API when it next looks for changes, within a second.
+    const token = await until('a token for the new API', () => oidc.clientCredentialsGrant(config, { scope: 'jobs:run', resource: audience }), { seconds: 5 })
     assert.equal(token.scope ?? 'jobs:run', 'jobs:run')
     const facts = await oidc.tokenIntrospection(config, token.access_token)
     assert.equal(facts.active, true)
