@@ -5,7 +5,7 @@ import "net/http"
 // defaultHeaders are on every answer, errors and panics included (security headers must not
 // depend on how a handler ends). A handler may replace a value: pages bring their own CSP,
 // rendered-once documents their own Cache-Control.
-func defaultHeaders(secure bool) map[Area]http.Header {
+func defaultHeaders(secure bool) map[Area][]header {
 	base := func() http.Header {
 		h := http.Header{
 			"X-Content-Type-Options":       {"nosniff"},
@@ -28,17 +28,28 @@ func defaultHeaders(secure bool) map[Area]http.Header {
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
 	browser.Set("Cross-Origin-Opener-Policy", "same-origin")
 	browser.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
-	return map[Area]http.Header{Protocol: base(), Browser: browser, Management: base()}
+	return map[Area][]header{Protocol: list(base()), Browser: list(browser), Management: list(base())}
 }
 
-// setHeaders puts an area's defaults in place of whatever another area's guess left.
+// header is one header line. Its value is shared by all answers: the capacity of one makes an
+// Add copy it.
+type header struct {
+	key   string
+	value []string
+}
+
+func list(h http.Header) []header {
+	var out []header
+	for k, v := range h {
+		out = append(out, header{k, v[:1:1]})
+	}
+	return out
+}
+
+// setHeaders puts an area's defaults on an answer.
 func (s *Server) setHeaders(w http.ResponseWriter, a Area) {
 	h := w.Header()
-	if a != Browser {
-		delete(h, "Cross-Origin-Opener-Policy")
-		delete(h, "Permissions-Policy")
-	}
-	for k, v := range s.headers[a] {
-		h[k] = v[:1:1] // shared; the capacity makes an Add copy it
+	for _, d := range s.headers[a] {
+		h[d.key] = d.value
 	}
 }

@@ -48,7 +48,7 @@ type Server struct {
 	origin   *url.URL
 	mux      *http.ServeMux
 	routes   []Route
-	headers  map[Area]http.Header
+	headers  map[Area][]header
 	quiet    sampler
 	draining atomic.Bool
 }
@@ -92,6 +92,7 @@ func New(d Deps, tables ...[]Route) (*Server, error) {
 		s.routes = append(s.routes, r)
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.setHeaders(w, infoOf(r.Context()).area)
 		s.fail(w, r, refuse(http.StatusNotFound, "there is nothing at this address"))
 	})
 	return s, nil
@@ -167,6 +168,7 @@ func (e *entry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, other := range e.methods { // the error page of the path's own area
 			infoOf(r.Context()).area = other.Area
 		}
+		e.s.setHeaders(w, infoOf(r.Context()).area)
 		w.Header().Set("Allow", e.allow)
 		e.s.fail(w, r, refuse(http.StatusMethodNotAllowed, "this address does not answer that method"))
 		return
