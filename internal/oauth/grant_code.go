@@ -94,6 +94,8 @@ func (e *Engine) reused(ctx context.Context, g *grantRow, why string) error {
 	if err := e.revokeGrant(ctx, g, why); err != nil {
 		return err
 	}
+	e.log.WarnContext(ctx, "grant revoked: somebody may hold a stolen code or token",
+		"reason", why, "client", string(g.Client), "grant", string(g.ID))
 	return invalidGrant(why)
 }
 
