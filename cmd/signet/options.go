@@ -15,7 +15,6 @@ import (
 	"signet/internal/app"
 	"signet/internal/config"
 	"signet/internal/platform/seal"
-	"signet/internal/platform/store"
 	"signet/internal/platform/telemetry"
 )
 
@@ -35,8 +34,8 @@ func (o *options) bind(cmd *cobra.Command) {
 	if f.Lookup("data") != nil {
 		return
 	}
-	f.StringVar(&o.Data, "data", "", "data folder of signet dev (default ./"+defaultData+")")
-	f.StringVar(&o.Config, "config", "", "configuration file of signet serve")
+	f.StringVar(&o.Data, "data", "", "data folder of signet dev, or SIGNET_DATA (default ./"+defaultData+")")
+	f.StringVar(&o.Config, "config", "", "configuration file of signet serve, or SIGNET_CONFIG")
 	f.StringArrayVar(&o.Set, "set", nil, "set a key of the configuration: --set log.level=debug (repeatable)")
 }
 
@@ -126,15 +125,6 @@ func (o *options) openApp(ctx context.Context) (*app.Services, error) {
 		}
 	}
 	return app.Open(ctx, cfg, app.Options{Log: toolLog()})
-}
-
-// openStore opens the store alone. The caller closes it.
-func (o *options) openStore(ctx context.Context) (*store.DB, error) {
-	s, err := o.openApp(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.DB, nil
 }
 
 // toolLog is the log of a subcommand: only what went wrong, for people.
