@@ -6,7 +6,7 @@ SHELL := bash
 GO       ?= go
 BIN      := bin/signet
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-OURS     := ./cmd/... ./internal/... ./migrations/... ./web/... ./examples/... ./bench/...
+OURS     := ./cmd/... ./internal/... ./migrations/... ./web/... ./examples/... ./bench/... ./docs/... ./test/hygiene/...
 # One time per fuzz target in `make fuzz`.
 FUZZTIME ?= 30s
 # Packages with something that goroutines or instances share: `make test-race` watches these.
