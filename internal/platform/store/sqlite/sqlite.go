@@ -65,7 +65,7 @@ func Open(ctx context.Context, path string, o Options) (*store.DB, error) {
 	}
 	r.SetMaxOpenConns(max(4, 2*runtime.NumCPU()))
 	r.SetMaxIdleConns(max(4, 2*runtime.NumCPU()))
-	d := &db{write: w, read: r}
+	d := &db{write: newPool(w), read: newPool(r)}
 	if err := d.Ping(ctx); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("open store %s: %w", path, err)
@@ -73,7 +73,7 @@ func Open(ctx context.Context, path string, o Options) (*store.DB, error) {
 	return store.NewDB(d), nil
 }
 
-type db struct{ write, read *sql.DB }
+type db struct{ write, read *pool }
 
 func (d *db) Engine() store.Engine { return store.SQLite }
 
@@ -104,7 +104,7 @@ func (d *db) Size(ctx context.Context) (int64, error) {
 }
 
 // pool sends reads to the readers; anything that may write goes to the one writer.
-func (d *db) pool(q string) *sql.DB {
+func (d *db) pool(q string) *pool {
 	if strings.HasPrefix(q, "SELECT") {
 		return d.read
 	}
@@ -128,8 +128,10 @@ func (d *db) Begin(ctx context.Context, fn func(store.Querier) error) (err error
 	if err != nil {
 		return mapErr(err)
 	}
+	t := &transaction{Tx: tx, pool: d.write}
+	defer t.learn(ctx)
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	if err := fn(querier{tx}); err != nil {
+	if err := fn(querier{t}); err != nil {
 		return err
 	}
 	return mapErr(tx.Commit())
@@ -161,7 +163,7 @@ func (d *db) Exclusive(ctx context.Context, fn func(store.Querier, func(string) 
 	return mapErr(err)
 }
 
-// sqlQuerier is what *sql.DB, *sql.Tx and *sql.Conn share.
+// sqlQuerier is what pool, transaction and *sql.Conn share.
 type sqlQuerier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
