@@ -43,7 +43,8 @@ type Account struct {
 // Budgets bound the attempts at what can be guessed or flooded. Zero ones get their default.
 type Budgets struct {
 	// Account bounds failed password checks of one account, whichever name it is called by and
-	// whichever page asks: 10 per 15 minutes.
+	// whichever page asks: 10 per 15 minutes. NIST SP 800-63B-4 §3.2.2 would stop for good after
+	// 100 in a row; that takes a way back in which needs mail, or anybody could lock an owner out.
 	Account ratelimit.Budget
 	// Source bounds failed password checks from one network over all accounts: 100 per 15 minutes.
 	Source ratelimit.Budget

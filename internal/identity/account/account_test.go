@@ -43,7 +43,7 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 	return &fixture{newService(t, db, c), t, db, c}
 }
 
-func newService(t *testing.T, db *store.DB, c clock.Clock) *Service {
+func newService(t testing.TB, db *store.DB, c clock.Clock) *Service {
 	t.Helper()
 	log, err := audit.New(audit.Deps{DB: db, Clock: c})
 	if err != nil {

@@ -74,7 +74,7 @@ func TestVerify_Normalisation(t *testing.T) {
 		}
 	}
 	// What another system made of the decomposed form: not normalised.
-	salt := []byte("sixteen bytes ok")
+	salt := []byte("sixteen-bytes-ok")
 	key := pbkdf2Digests["sha256"](decomposed.Reveal(), salt, 10, 32)
 	theirs := "pbkdf2:sha256:10$" + string(salt) + "$" + hexOf(key)
 	if r, err := s.Verify(ctx, theirs, decomposed); err != nil || !r.OK || !r.Upgrade {
@@ -111,33 +111,35 @@ func TestVerify_UpgradesCheaperHashes(t *testing.T) {
 	}
 }
 
-// Unknown accounts cost what known ones do: the decoy has the parameters of a new hash.
+// Unknown accounts cost what known ones do: one derivation of the same cost for each form of what
+// was typed, through the same gate.
 func TestVerify_DecoyDoesTheSameWork(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	s := newService(t, Deps{Params: Params{MemoryKiB: 8192, Time: 2, Parallelism: 1}, Slots: 1})
-	if s.decoy.params != s.params {
+	s := newService(t, Deps{Params: Params{MemoryKiB: 128, Time: 2, Parallelism: 1}})
+	if s.decoy.params != s.params || s.decoy.scheme != Argon2id || len(s.decoy.want) != keyBytes {
 		t.Errorf("decoy costs %+v, a hash %+v", s.decoy.params, s.params)
 	}
-	h, err := s.Hash(ctx, tulips)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fastest := func(stored string) time.Duration {
-		least := time.Hour
-		for range 5 {
-			began := time.Now()
-			if r, err := s.Verify(ctx, stored, "wrong password here"); err != nil || r.OK {
-				t.Fatalf("%+v, %v", r, err)
-			}
-			least = min(least, time.Since(began))
+	derived := 0
+	derive := s.decoy.derive
+	s.decoy.derive = func(pw []byte) []byte { derived++; return derive(pw) }
+	for _, tt := range []struct {
+		stored, typed string
+		want          int
+	}{
+		{"", tulips, 1},
+		{"", "", 1},
+		{"", "cafe\u0301 au lait", 2},       // as for a known account
+		{"", strings.Repeat("x", 1<<20), 1}, // not read, but not answered sooner
+		{"$argon2id$v=19$m=4194304,t=1,p=1$x$y", tulips, 1}, // a row that cannot be used
+		{"plain text", tulips, 1},
+	} {
+		derived = 0
+		if r, err := s.Verify(context.Background(), tt.stored, seal.Secret(tt.typed)); err != nil || r != (Result{}) {
+			t.Errorf("%.20q: %+v, %v", tt.typed, r, err)
 		}
-		return least
-	}
-	known, unknown := fastest(h), fastest("")
-	// A missing decoy would be a thousandfold; a shared machine is uneven.
-	if unknown < known/3 || unknown > 3*known {
-		t.Errorf("known account %v, unknown %v", known, unknown)
+		if derived != tt.want {
+			t.Errorf("%q, %.20q: %d derivations, want %d", tt.stored, tt.typed, derived, tt.want)
+		}
 	}
 }
 

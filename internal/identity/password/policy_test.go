@@ -15,6 +15,9 @@ func newService(t testing.TB, d Deps) *Service {
 	if d.Params == (Params{}) {
 		d.Params = Params{MemoryKiB: 64, Time: 1, Parallelism: 1} // fast; the cost is not under test
 	}
+	if d.QueueTimeout == 0 {
+		d.QueueTimeout = time.Minute // tests share the machine
+	}
 	s, err := New(d)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +127,7 @@ func TestCheck_IsQuickOnHostileInput(t *testing.T) {
 	} {
 		began := time.Now()
 		_ = s.Check(seal.Secret(pw), about...)
-		if took := time.Since(began); took > 250*time.Millisecond { // generous: shared machines
+		if took := time.Since(began); took > 2*time.Second { // it is about a millisecond; shared machines
 			t.Errorf("%.20q took %v", pw, took)
 		}
 	}
