@@ -72,7 +72,11 @@ func userCreate(o *options) *cobra.Command {
 				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "Account %s was created.\n\n", nameOf(a)); err != nil {
 					return err
 				}
-				return printFields(cmd.OutOrStdout(), userFields(a))
+				err = printFields(cmd.OutOrStdout(), userFields(a))
+				if err == nil && in.Password == "" {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), "\nIt has no password yet: signet user set-password "+nameOf(a))
+				}
+				return err
 			})
 		},
 	}

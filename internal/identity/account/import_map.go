@@ -26,7 +26,7 @@ const (
 
 // usualNames are what other systems call our fields; a field's own name comes first.
 var usualNames = map[string][]string{
-	importUsername: {"user_name", "login", "user", "userid", "user_id", "preferred_username", "nick", "handle", "account"},
+	importUsername: {"user_name", "login", "user", "preferred_username", "nick", "handle"},
 	importEmail:    {"e_mail", "mail", "email_address", "emailaddress", "user_email"},
 	importVerified: {"is_verified", "verified", "email_confirmed", "is_email_verified", "confirmed"},
 	importPassword: {"password_hash", "passwordhash", "hashed_password", "passwd", "pw", "pass", "pwhash", "pw_hash", "hash", "encrypted_password"},
@@ -44,7 +44,7 @@ var usualNames = map[string][]string{
 	"phone_number": {"phone", "mobile", "telephone", "tel", "phonenumber"},
 	"postal_code":  {"zip", "zipcode", "zip_code", "postcode"},
 	"locality":     {"city", "town"},
-	"region":       {"state", "province"},
+	"region":       {"province"},
 }
 
 // ImportFields lists the fields that columns can be mapped to.
