@@ -39,6 +39,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintln(stderr, "signet: "+strings.TrimRight(line, "\n"))
 	}

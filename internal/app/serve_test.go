@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"signet/internal/app"
 	"signet/internal/app/apptest"
@@ -91,13 +90,7 @@ func TestKeys_AlgorithmOfANewClient(t *testing.T) {
 	t.Parallel()
 	a := apptest.Start(t, apptest.Options{})
 	a.RP(t, client.Web, func(m *client.Metadata) { m.IDTokenAlg = "EdDSA" })
-	deadline := time.Now().Add(10 * time.Second)
-	for !slices.Contains(a.Keys.Algs(), "EdDSA") {
-		if time.Now().After(deadline) {
-			t.Fatalf("algorithms: %v", a.Keys.Algs())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	eventually(t, "a key for EdDSA", func() bool { return slices.Contains(a.Keys.Algs(), "EdDSA") })
 	_, body := get(t, a.URL+"/.well-known/jwks.json")
 	var set struct{ Keys []struct{ Alg string } }
 	if err := json.Unmarshal([]byte(body), &set); err != nil || len(set.Keys) != 3 {

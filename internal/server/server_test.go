@@ -452,7 +452,7 @@ func TestHTTP_LimitsOnTheWire(t *testing.T) {
 func TestHTTP_SlowBodyIsCutOff(t *testing.T) {
 	t.Parallel()
 	s, _ := newTest(t, nil)
-	addr := serve(t, s, func(srv *http.Server) { srv.ReadTimeout = 100 * time.Millisecond })
+	addr := serve(t, s, func(srv *http.Server) { srv.ReadTimeout = 500 * time.Millisecond })
 	resp, err := raw(t, addr, "POST /token HTTP/1.1\r\nHost: id.example.com\r\nContent-Length: 100\r\nContent-Type: "+formType+"\r\n\r\na=")
 	if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("%v %v, want 408", resp, err)
