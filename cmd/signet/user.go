@@ -32,7 +32,7 @@ func userCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(userCreate(o), userList(o), userShow(o), userSetPassword(o),
-		userAct(o, "disable", "Bar an account from signing in, and end its sessions", "disabled", disableUser),
+		userAct(o, "disable", "Bar an account from signing in, and end all its sign-ins", "disabled", disableUser),
 		userAct(o, "enable", "Let a disabled account sign in again", "enabled",
 			func(ctx context.Context, s *app.Services, u id.User) error { return s.Accounts.Enable(ctx, u) }),
 		userAct(o, "delete", "Delete an account with everything that hangs on it", "deleted", deleteUser),
@@ -168,7 +168,7 @@ func userSetPassword(o *options) *cobra.Command {
 	var pw passwordFlags
 	cmd := &cobra.Command{
 		Use:   "set-password USER",
-		Short: "Give an account a new password, and end its sessions",
+		Short: "Give an account a new password, and end all its sign-ins",
 		Example: `  signet user set-password jane@example.com
   printf '%s\n' "$PASSWORD" | signet user set-password jane --password-stdin`,
 		Args: cobra.ExactArgs(1),
@@ -184,12 +184,12 @@ func userSetPassword(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				// The sessions last: whoever holds the old password cannot make new ones by then.
+				// The sign-ins last: whoever holds the old password cannot make new ones by then.
 				if err := s.Accounts.SetPassword(ctx, a.ID, next); err != nil {
 					return inWords("the password was not set", err, s.Passwords.MinLength())
 				}
-				if _, err := s.Sessions.EndAll(ctx, a.ID, ""); err != nil {
-					return fmt.Errorf("the password was set, but sessions were not ended: %w", err)
+				if err := s.Journeys.EndUser(ctx, a.ID); err != nil {
+					return fmt.Errorf("the password was set, but sign-ins were not ended: %w", err)
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Account %s has a new password.\n", nameOf(a))
 				return err
@@ -234,8 +234,7 @@ func disableUser(ctx context.Context, s *app.Services, u id.User) error {
 		if err := s.Accounts.Disable(ctx, u); err != nil {
 			return err
 		}
-		_, err := s.Sessions.EndAll(ctx, u, "")
-		return err
+		return s.Journeys.EndUser(ctx, u)
 	})
 }
 

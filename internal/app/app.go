@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"signet/internal/config"
-	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/store"
@@ -22,7 +21,6 @@ import (
 	"signet/internal/server"
 	"signet/internal/server/oidc"
 	"signet/internal/server/pages"
-	"signet/internal/signin"
 )
 
 // Options is what does not come from the configuration.
@@ -55,16 +53,14 @@ func (o Options) withDefaults() Options {
 // App is one instance of the server. New makes it, Start lets it serve, Drain and Close end it.
 type App struct {
 	*Services
-	Engine *oauth.Engine
 
-	cfg      *config.Config
-	opts     Options
-	journeys *signin.Service
-	metrics  *telemetry.Metrics
-	public   *server.Server
-	workers  *workers
-	jobs     []job
-	algs     chan struct{} // clients changed: look whether a signing algorithm is missing
+	cfg     *config.Config
+	opts    Options
+	metrics *telemetry.Metrics
+	public  *server.Server
+	workers *workers
+	jobs    []job
+	algs    chan struct{} // clients changed: look whether a signing algorithm is missing
 
 	listeners []listener
 	operators string // address of the management listener
@@ -121,23 +117,9 @@ func (a *App) prepare(ctx context.Context) error {
 
 // skin wires what people and applications talk to.
 func (a *App) skin() error {
-	var err error
-	ttl := a.cfg.Tokens
-	a.Engine, err = oauth.New(oauth.Deps{
-		DB: a.DB, Clock: a.Clock, Issuer: a.cfg.Issuer, Keys: a.Keys, Clients: a.Clients, Consents: a.Consents,
-		Subjects: subjects{a.Accounts}, Audit: a.Audit, Seal: a.Seal, Log: a.Log,
-		TTLs: oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
-	})
-	if err != nil {
-		return err
-	}
-	a.journeys, err = signin.New(signin.Deps{DB: a.DB, Clock: a.Clock, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine})
-	if err != nil {
-		return err
-	}
 	people, err := pages.New(pages.Deps{
 		Issuer: a.cfg.Issuer, Name: a.cfg.Name, Locale: a.cfg.Locale, Dev: a.opts.Dev, MinPassword: a.cfg.Passwords.MinLength,
-		Clock: a.Clock, Journeys: a.journeys, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine,
+		Clock: a.Clock, Journeys: a.Journeys, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine,
 		Clients: a.Clients, Log: a.Log,
 	})
 	if err != nil {

@@ -103,7 +103,7 @@ func (a *App) cleanup(ctx context.Context) error {
 		name string
 		fn   func(ctx context.Context, limit int) (int64, error)
 	}{
-		{"journeys", a.journeys.DeleteExpired},
+		{"journeys", a.Journeys.DeleteExpired},
 		{"grants", a.Engine.DeleteExpired},
 		{"sessions", a.Sessions.DeleteExpired},
 		{"attempts", a.Limits.DeleteExpired},

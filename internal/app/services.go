@@ -11,6 +11,7 @@ import (
 	"signet/internal/identity/account"
 	"signet/internal/identity/password"
 	"signet/internal/identity/session"
+	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
@@ -20,6 +21,7 @@ import (
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
+	"signet/internal/signin"
 )
 
 // Services is everything below the HTTP skin, wired over one store. The subcommands work with
@@ -38,6 +40,8 @@ type Services struct {
 	Clients   *client.Service
 	Keys      *keys.Service
 	Consents  *consent.Service
+	Engine    *oauth.Engine
+	Journeys  *signin.Service
 
 	closeDB bool
 }
@@ -123,5 +127,18 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	s.Accounts, err = account.New(account.Deps{
 		DB: s.DB, Clock: s.Clock, Passwords: s.Passwords, Limits: s.Limits, Audit: s.Audit, Log: s.Log,
 	})
+	if err != nil {
+		return err
+	}
+	ttl := cfg.Tokens
+	s.Engine, err = oauth.New(oauth.Deps{
+		DB: s.DB, Clock: s.Clock, Issuer: cfg.Issuer, Keys: s.Keys, Clients: s.Clients, Consents: s.Consents,
+		Subjects: subjects{s.Accounts}, Audit: s.Audit, Seal: s.Seal, Log: s.Log,
+		TTLs: oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
+	})
+	if err != nil {
+		return err
+	}
+	s.Journeys, err = signin.New(signin.Deps{DB: s.DB, Clock: s.Clock, Accounts: s.Accounts, Sessions: s.Sessions, Engine: s.Engine})
 	return err
 }

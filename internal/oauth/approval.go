@@ -78,19 +78,29 @@ func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	return e.consents.Approve(ctx, user, r.ClientID, r.Scopes, r.Resources)
 }
 
-// RevokeSession ends every grant that was made in the session, refresh tokens included. It joins
-// the caller's transaction, in which the session ends too.
+// RevokeSession ends every grant that was made in the session, for whoever ends the session on
+// purpose (decision 0006).
 func (e *Engine) RevokeSession(ctx context.Context, s id.Session) error {
 	if s == "" {
 		return nil
 	}
+	return e.revokeAll(ctx, sqlRevokeSession, string(s), "session ended")
+}
+
+// RevokeUser ends every grant of the user, those of sessions long gone included. Consents stay.
+func (e *Engine) RevokeUser(ctx context.Context, u id.User) error {
+	return e.revokeAll(ctx, sqlRevokeUser, string(u), "all sign-ins ended")
+}
+
+// revokeAll ends the grants that a statement names by one key, and records it if there were any.
+func (e *Engine) revokeAll(ctx context.Context, sql, key, reason string) error {
 	return e.db.InTx(ctx, func(ctx context.Context) error {
-		n, err := e.db.Q(ctx).Exec(ctx, sqlRevokeSession, string(s), store.Micros(e.clock.Now()))
+		n, err := e.db.Q(ctx).Exec(ctx, sql, key, store.Micros(e.clock.Now()))
 		if err != nil || n == 0 {
 			return err
 		}
 		return e.audit.Record(ctx, audit.Event{
-			Action: "grant.revoked", Result: audit.OK, Target: string(s), Detail: map[string]string{"reason": "session ended"},
+			Action: "grant.revoked", Result: audit.OK, Target: key, Detail: map[string]string{"reason": reason},
 		})
 	})
 }

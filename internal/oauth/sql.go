@@ -56,6 +56,8 @@ const (
 
 	sqlRevokeSession = `UPDATE oauth_grant SET revoked_at = $2 WHERE session_id = $1 AND revoked_at = 0`
 
+	sqlRevokeUser = `UPDATE oauth_grant SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0`
+
 	sqlRevokeClient = `UPDATE oauth_grant SET revoked_at = $3 WHERE account_id = $1 AND client_id = $2 AND revoked_at = 0`
 
 	// sqlGrantState is all that a JWT access token of a user needs checked ($2 is its jti).

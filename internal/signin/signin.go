@@ -26,6 +26,7 @@ type Engine interface {
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
 	RevokeSession(ctx context.Context, s id.Session) error
+	RevokeUser(ctx context.Context, user id.User) error
 }
 
 // Deps is what a Service needs.
@@ -85,7 +86,7 @@ func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Reques
 	if step == Refuse {
 		return s.engine.Refuse(r, code, ""), "", nil
 	}
-	j, err := s.begin(ctx, browser, r.ClientID, frozen{Authorize: r})
+	j, err := s.Begin(ctx, browser, r)
 	return nil, j, err
 }
 
@@ -307,6 +308,19 @@ func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session
 		return err
 	})
 	return errs.Wrap("end other sessions", err)
+}
+
+// EndUser ends all that the user is signed in to: every session and every grant, those of sessions
+// long gone included. It joins the transaction that ctx carries, so that a change of status or
+// password and its consequence are one.
+func (s *Service) EndUser(ctx context.Context, user id.User) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.sessions.EndAll(ctx, user, ""); err != nil {
+			return err
+		}
+		return s.engine.RevokeUser(ctx, user)
+	})
+	return errs.Wrap("end sign-ins", err)
 }
 
 func loginOf(sess *session.Session) oauth.Login {
