@@ -82,6 +82,10 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // ServeHTTP is the door: every request passes it, in this order.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now() // monotonic: the duration in the log
+	if d := s.document(r); d != nil {
+		s.serveDocument(w, r, d, began)
+		return
+	}
 	x := &exchange{ResponseWriter: w, info: info{id: newRequestID(), secure: s.secure(), route: "none", area: s.guessArea(r)}}
 	x.ip, x.plain = clientOf(r.RemoteAddr, r.Header, s.deps.Forwarded, s.deps.Trusted)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), infoKey{}, &x.info), s.deps.Timeout)

@@ -39,6 +39,9 @@ type Route struct {
 	// authorize, POST logout. Such a route must only store or repeat its input and answer
 	// 303 to a GET.
 	CrossSite bool
+	// Document marks a Protocol GET whose answer was rendered once and is the same for
+	// everybody. It has a shorter way through the door (document.go).
+	Document bool
 }
 
 // Limits at the door, all applied before a parser sees a byte.

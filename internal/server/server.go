@@ -44,18 +44,21 @@ type Deps struct {
 
 // Server is the handler of one listener. It is built once and never changes.
 type Server struct {
-	deps     Deps
-	origin   *url.URL
-	mux      *http.ServeMux
-	routes   []Route
-	headers  map[Area][]header
-	quiet    sampler
-	draining atomic.Bool
+	deps      Deps
+	origin    *url.URL
+	mux       *http.ServeMux
+	routes    []Route
+	documents map[string]*Route // by path
+	headers   map[Area][]header
+	// onDocuments are the headers of documents.
+	onDocuments []header
+	quiet       sampler
+	draining    atomic.Bool
 }
 
 // New builds the handler from the table. Anything wrong with the table is reported at start.
 func New(d Deps, tables ...[]Route) (*Server, error) {
-	s := &Server{deps: d, mux: http.NewServeMux()}
+	s := &Server{deps: d, mux: http.NewServeMux(), documents: map[string]*Route{}}
 	if d.Log == nil {
 		return nil, errors.New("server: Deps.Log is missing")
 	}
@@ -72,6 +75,7 @@ func New(d Deps, tables ...[]Route) (*Server, error) {
 		}
 	}
 	s.headers = defaultHeaders(s.secure())
+	s.onDocuments = documentHeaders(s.headers[Protocol])
 	paths := map[string]*entry{}
 	for _, r := range slices.Concat(tables...) {
 		if err := s.check(r); err != nil {
@@ -90,6 +94,9 @@ func New(d Deps, tables ...[]Route) (*Server, error) {
 		}
 		e.add(r)
 		s.routes = append(s.routes, r)
+		if r.Document {
+			s.documents[r.Path] = &r
+		}
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.setHeaders(w, infoOf(r.Context()).area)
@@ -117,6 +124,8 @@ func (s *Server) check(r Route) error {
 		return errors.New("the path is not canonical")
 	case (r.Area == Management) != s.deps.Management:
 		return errors.New("management routes live on the management listener only")
+	case r.Document && (r.Area != Protocol || r.Method != http.MethodGet):
+		return errors.New("only a protocol GET can be a document")
 	case r.CrossSite && (r.Area != Browser || r.Method != http.MethodPost):
 		return errors.New("only a browser POST can be open to other sites")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"signet/internal/identity/session"
@@ -111,6 +112,8 @@ func serve(w http.ResponseWriter, r *http.Request, body []byte, etag, contentTyp
 		return nil
 	}
 	h["Content-Type"] = contentType
+	// Said here, since net/http sends bodies of more than 2 kB in chunks otherwise.
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	_, err := w.Write(body)
 	return err
 }

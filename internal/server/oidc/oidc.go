@@ -81,10 +81,13 @@ func (e *Endpoints) Routes() []server.Route {
 	protocol := func(method, path string, h server.HandlerFunc) server.Route {
 		return server.Route{Method: method, Path: path, Area: server.Protocol, MaxBody: maxForm, Handler: h}
 	}
+	document := func(path string, h server.HandlerFunc) server.Route {
+		return server.Route{Method: http.MethodGet, Path: path, Area: server.Protocol, Document: true, Handler: h}
+	}
 	return []server.Route{
-		protocol(http.MethodGet, pathConfiguration, e.configuration),
-		protocol(http.MethodGet, pathMetadata, e.configuration),
-		protocol(http.MethodGet, pathJWKS, e.jwks),
+		document(pathConfiguration, e.configuration),
+		document(pathMetadata, e.configuration),
+		document(pathJWKS, e.jwks),
 		protocol(http.MethodOptions, pathConfiguration, preflightAny),
 		protocol(http.MethodOptions, pathMetadata, preflightAny),
 		protocol(http.MethodOptions, pathJWKS, preflightAny),
