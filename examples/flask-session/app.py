@@ -74,7 +74,11 @@ def callback():
         # access_denied when the person said no; anything else is a mismatch worth a log line.
         app.logger.warning("login failed: %s", err.error)
         return render_template("failed.html", reason=err.error), 400
-    claims = token["userinfo"]  # the verified claims of the ID token
+    subject = token["userinfo"]["sub"]  # Authlib's name for the verified claims of the ID token
+    # Name and e-mail are not in it when there is an access token to ask with (OIDC Core §5.4).
+    claims = oauth.signet.userinfo(token=token)
+    if claims["sub"] != subject:  # OIDC Core §5.3.2
+        return render_template("failed.html", reason="userinfo is about somebody else"), 400
     session.clear()  # a session from before the login must not survive it
     session["user"] = {key: claims.get(key) for key in ("sub", "name", "email", "preferred_username")}
     session["id_token"] = token["id_token"]  # names the session to end at logout

@@ -31,10 +31,10 @@ func run(ctx context.Context) error {
 	mux.HandleFunc("GET /public", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{"message": "Anybody may read this."})
 	})
-	mux.Handle("GET /notes", guard.require("notes:read", func(w http.ResponseWriter, r *http.Request, t token) {
-		answer(w, http.StatusOK, map[string]any{"owner": t.Subject, "client": t.Client, "notes": []string{"Buy milk"}})
+	mux.Handle("GET /tasks", guard.require("tasks:read", func(w http.ResponseWriter, r *http.Request, t token) {
+		answer(w, http.StatusOK, map[string]any{"owner": t.Subject, "client": t.Client, "tasks": []string{"Water the plants"}})
 	}))
-	mux.Handle("POST /notes", guard.require("notes:write", func(w http.ResponseWriter, r *http.Request, t token) {
+	mux.Handle("POST /tasks", guard.require("tasks:write", func(w http.ResponseWriter, r *http.Request, t token) {
 		answer(w, http.StatusCreated, map[string]any{"owner": t.Subject, "added": true})
 	}))
 

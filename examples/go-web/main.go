@@ -61,6 +61,7 @@ func run(ctx context.Context) error {
 type web struct {
 	base       string
 	oauth      oauth2.Config
+	provider   *oidc.Provider
 	verifier   *oidc.IDTokenVerifier
 	endSession string
 	sessions   *sessions
@@ -86,6 +87,7 @@ func newWeb(ctx context.Context, issuer, base, clientID, clientSecret string) (*
 			RedirectURL:  base + "/callback",
 			Scopes:       []string{oidc.ScopeOpenID, "profile", "email"},
 		},
+		provider:   provider,
 		verifier:   provider.Verifier(&oidc.Config{ClientID: clientID}),
 		endSession: more.EndSession,
 		sessions:   newSessions(),
@@ -93,7 +95,7 @@ func newWeb(ctx context.Context, issuer, base, clientID, clientSecret string) (*
 }
 
 var page = template.Must(template.New("home").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Go web example</title>
+<html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Go web example</title>
 <h1>Go web example</h1>
 {{if .User}}<p>Signed in as <b id="name">{{or .User.Name .User.Subject}}</b>{{with .User.Email}} (<span id="email">{{.}}</span>){{end}}.</p>
 <form method="post" action="/logout"><button>Log out</button></form>
@@ -135,9 +137,16 @@ func (w *web) callback(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "The ID token did not verify.", http.StatusBadGateway)
 		return
 	}
-	user := user{Subject: idToken.Subject, IDToken: raw}
-	if err := idToken.Claims(&user); err != nil {
-		http.Error(rw, "The ID token could not be read.", http.StatusBadGateway)
+	// Name and e-mail are not in the ID token when there is an access token to ask with (OIDC
+	// Core §5.4); what userinfo says counts only for the same person (§5.3.2).
+	user := user{IDToken: raw}
+	info, err := w.provider.UserInfo(r.Context(), oauth2.StaticTokenSource(token))
+	if err == nil {
+		err = info.Claims(&user)
+	}
+	if err != nil || user.Subject != idToken.Subject {
+		log.Print("userinfo refused: ", err)
+		http.Error(rw, "The provider did not say who you are.", http.StatusBadGateway)
 		return
 	}
 	// A new session id at login: one that was planted before it is worth nothing now.

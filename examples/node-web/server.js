@@ -39,7 +39,7 @@ const escape = (text) => String(text ?? '').replace(/[&<>"']/g, (c) => `&#${c.ch
 
 function page (res, status, body) {
   res.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' })
-  res.end(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Node web example</title><h1>Node web example</h1>${body}</html>`)
+  res.end(`<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>Node web example</title><h1>Node web example</h1>${body}</html>`)
 }
 
 function redirect (res, url) {
@@ -72,18 +72,22 @@ const routes = {
     const { id, session } = sessionOf(req)
     sessions.delete(id) // a pending login is answered once
     if (!session?.pending) return page(res, 400, '<p>This login was not started in this browser.</p>')
-    let tokens
+    let tokens, user
     try {
       tokens = await oidc.authorizationCodeGrant(provider, new URL(req.url, base), {
         pkceCodeVerifier: session.pending.verifier,
         expectedState: session.pending.state,
         expectedNonce: session.pending.nonce,
+        idTokenExpected: true,
       })
+      // Name and e-mail are not in the ID token when there is an access token to ask with (OIDC
+      // Core §5.4); the last argument makes sure that both are about the same person.
+      user = await oidc.fetchUserInfo(provider, tokens.access_token, tokens.claims().sub)
     } catch (err) {
       console.error('login failed:', err.error ?? err.code ?? err.message)
       return page(res, 400, `<p>Login failed: ${escape(err.error ?? 'the answer did not verify')}.</p><p><a href="/login">Try again</a></p>`)
     }
-    startSession(res, { user: tokens.claims(), idToken: tokens.id_token }, SESSION_TIME)
+    startSession(res, { user, idToken: tokens.id_token }, SESSION_TIME)
     redirect(res, '/')
   },
 

@@ -9,7 +9,7 @@ import { authorizeUrl, landing } from '../lib/landing.mjs'
 import { launch, visitor, inspect, assertQuiet } from '../lib/browser.mjs'
 import { allow, button, logIn, primary, somebody, fillLogin, fillSignUp } from '../lib/pages.mjs'
 
-let browser, provider, place, client, machine
+let browser, provider, place, client, ours
 const people = { en: somebody('Robin Long-Surname-Of-Many-Parts'), ko: somebody('박민아') }
 
 before(async () => {
@@ -17,8 +17,8 @@ before(async () => {
   provider = await startDev()
   place = await landing()
   client = await provider.client('--kind', 'web', '--name', 'Reading Room', '--redirect-uri', place.callback,
-    '--post-logout-redirect-uri', `${place.url}/bye`, '--grant-type', 'authorization_code', '--grant-type', 'refresh_token')
-  machine = await provider.client('--kind', 'web', '--name', 'First party', '--redirect-uri', place.callback, '--first-party')
+    '--post-logout-redirect-uri', `${place.url}/bye`, '--scope', 'openid profile email phone address offline_access')
+  ours = await provider.client('--kind', 'web', '--name', 'First party', '--redirect-uri', place.callback, '--first-party')
   const file = join(provider.dir.path, 'people.jsonl')
   writeFileSync(file, Object.values(people).map((p) => JSON.stringify({ email: p.email, name: p.name, password: p.password })).join('\n') + '\n')
   await provider.cli('user', 'import', file)
@@ -171,7 +171,7 @@ for (const lang of ['en', 'ko']) {
       try {
         const { page } = who
         await look(who, 'form-post', async () => {
-          await page.goto(ask({ response_mode: 'form_post' }, machine))
+          await page.goto(ask({ response_mode: 'form_post' }, ours))
           await logIn(page, people[lang])
           await page.waitForSelector('form[data-autosubmit]')
         })

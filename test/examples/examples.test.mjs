@@ -62,7 +62,7 @@ for (const name of ['flask-session', 'go-web', 'node-web']) {
 
   test(`${name}: the person says no`, async () => {
     const example = await startExample(name, provider)
-    const who = await visitor(browser, { expected: [400, 403] })
+    const who = await visitor(browser, { expected: [400, 403, 404] }) // 404: no icon beside a plain error
     const { page } = who
     try {
       await page.goto(`${example.url}/login`)
@@ -116,7 +116,7 @@ db.commit()
   })
 })
 
-for (const name of ['flask-api', 'go-api']) {
+for (const [name, things] of [['flask-api', 'notes'], ['go-api', 'tasks']]) {
   test(`${name}: audience, scope and signature decide`, async () => {
     const example = await startExample(name, provider)
     try {
@@ -136,34 +136,35 @@ for (const name of ['flask-api', 'go-api']) {
         assert.equal(answer.status, 200, JSON.stringify(body))
         return body.access_token
       }
-      const good = await token(example.client, { scope: 'notes:read', resource: `${example.url}/` })
+      const good = await token(example.client, { scope: `${things}:read`, resource: `${example.url}/` })
 
       assert.equal((await call('/public')).status, 200)
-      const notes = await call('/notes', good)
+      const notes = await call(`/${things}`, good)
       assert.equal(notes.status, 200)
       assert.equal(notes.body.client, example.client.client_id)
 
-      const write = await call('/notes', good, 'POST')
+      const write = await call(`/${things}`, good, 'POST')
       assert.equal(write.status, 403)
-      assert.match(write.challenge, /insufficient_scope/)
+      assert.equal(write.body.error, 'insufficient_scope')
 
-      assert.equal((await call('/notes')).status, 401)
+      assert.equal((await call(`/${things}`)).status, 401)
       const [header, payload, signature] = good.split('.')
-      const forged = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url')), scope: 'notes:read notes:write' })).toString('base64url')
+      const forged = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url')), scope: `${things}:read ${things}:write` })).toString('base64url')
       const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'at+jwt' })).toString('base64url')
       for (const [why, bad] of Object.entries({
         nonsense: 'nonsense', 'changed payload': `${header}.${forged}.${signature}`, 'alg none': `${none}.${payload}.`
       })) {
-        const refused = await call('/notes', bad)
+        const refused = await call(`/${things}`, bad)
         assert.equal(refused.status, 401, why)
-        assert.match(refused.challenge, /invalid_token/, why)
+        assert.equal(refused.body.error, 'invalid_token', why)
+        assert.match(refused.challenge, /^Bearer/, why)
       }
 
       // A token for another API is none for this one.
       const elsewhere = `https://${name}.example.com/`
-      await provider.cli('api', 'create', '--audience', elsewhere, '--name', 'Elsewhere', '--scope', 'notes:read=Read notes')
-      const other = await provider.client('--kind', 'machine', '--name', 'Elsewhere reader', '--audience', elsewhere, '--scope', 'notes:read')
-      assert.equal((await call('/notes', await token(other, { scope: 'notes:read', resource: elsewhere }))).status, 401)
+      await provider.cli('api', 'create', '--audience', elsewhere, '--name', 'Elsewhere', '--scope', `${name}:read=Read elsewhere`)
+      const other = await provider.client('--kind', 'machine', '--name', 'Elsewhere reader', '--audience', elsewhere, '--scope', `${name}:read`)
+      assert.equal((await call(`/${things}`, await token(other, { scope: `${name}:read`, resource: elsewhere }))).status, 401)
     } finally {
       await example.close()
     }

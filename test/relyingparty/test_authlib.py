@@ -17,7 +17,7 @@ import requests
 from authlib.common.errors import AuthlibBaseError as OAuthError
 from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
-from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oauth2.rfc7523 import PrivateKeyJWT, private_key_jwt_sign
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwk, jwt
 
@@ -97,6 +97,17 @@ class Person:
             else:
                 landed = self.submit({}, ("answer", "allow"))
         return landed
+
+
+class ShortLivedKeyJWT(PrivateKeyJWT):
+    """Assertions for the issuer that live a minute. Authlib's own name the token endpoint, which
+    an attacker's metadata could name too, and live an hour; Signet takes neither."""
+
+    def sign(self, auth, audience):
+        return private_key_jwt_sign(
+            auth.client_secret, client_id=auth.client_id, token_endpoint=audience,
+            header=dict(self.headers), alg=self.alg, expires_in=60,
+        )
 
 
 class AuthlibTest(unittest.TestCase):
@@ -233,15 +244,14 @@ class AuthlibTest(unittest.TestCase):
         self.assertEqual(facts, {"active": False})
 
     def test_private_key_jwt(self):
-        # Authlib signs assertions with RSA keys only; openid-client's test has ES256.
-        key = jwk.RSAKey.generate_key(2048, {"use": "sig", "alg": "PS256"}, auto_kid=True)
+        key = jwk.ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
         jwks = os.path.join(self.data, "jwks.json")
         Path(jwks).write_text(json.dumps({"keys": [key.as_dict(private=False)]}), encoding="utf-8")
         client = self.web_client("--auth-method", "private_key_jwt", "--jwks-file", jwks)
         endpoint = self.metadata["token_endpoint"]
         session = OAuth2Session(
-            client["client_id"], key.as_pem(private=True), redirect_uri=CALLBACK, code_challenge_method="S256",
-            token_endpoint_auth_method=PrivateKeyJWT(endpoint, headers={"kid": key.kid}, alg="PS256"),
+            client["client_id"], key, redirect_uri=CALLBACK, code_challenge_method="S256",
+            token_endpoint_auth_method=ShortLivedKeyJWT(self.issuer, headers={"kid": key.kid}, alg="ES256"),
         )
         token, claims = self.code_flow(session, Person(self.issuer))
         renewed = session.refresh_token(endpoint, refresh_token=token["refresh_token"])
