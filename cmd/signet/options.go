@@ -89,6 +89,7 @@ func dataConfig(dir string) (*config.Config, error) {
 		return nil, err
 	}
 	c := config.Default()
+	c.Issuer = "http://localhost:8080" // signet dev puts its own; the other subcommands issue nothing
 	c.MasterKey = seal.Secret(text)
 	c.Database.Path = filepath.Join(dir, storeFile)
 	c.Management.Listen = "off"
