@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"signet/internal/identity/session"
-	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/server"
 )
@@ -82,6 +81,3 @@ func setLocale(w http.ResponseWriter, r *http.Request, tag, journey string) {
 	}
 	setCookie(w, r, cookieLocale, tag, year)
 }
-
-// unauthenticated is returned where a page cannot go on without a session.
-func unauthenticated() error { return errs.New(errs.Unauthenticated, "", nil) }

@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"signet/internal/identity/account"
 	"signet/internal/server"
@@ -67,11 +68,22 @@ func (p *Pages) profileSave(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		v := p.accountView(r, m, "profile.title").keep(form)
 		if status, ok := v.failFields(err); ok {
+			slices.SortStableFunc(v.Problems, func(a, b problem) int { return position(a.Field) - position(b.Field) })
 			return p.showProfile(w, m, status, v)
 		}
 		return err
 	}
 	return seeOther(w, "/account/profile?saved=profile")
+}
+
+// position orders the summary of problems like the form.
+func position(field string) int {
+	for i, f := range profileFields {
+		if f.name == field {
+			return i
+		}
+	}
+	return len(profileFields)
 }
 
 func profileValues(profile account.Profile) url.Values {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -463,3 +464,43 @@ func TestFieldErrors_FindsAllInATree(t *testing.T) {
 }
 
 func errJoin(list ...error) error { return errors.Join(list...) }
+
+// What a failed check of a password says, and when to come back.
+func TestAttempt_StatusAndRetryAfter(t *testing.T) {
+	t.Parallel()
+	loc := testPages(t).texts.byTag["en"]
+	for _, c := range []struct {
+		err         error
+		status      int
+		retry, says string
+	}{
+		{errs.New(errs.Unauthenticated, "", nil), 401, "", "not correct"},
+		{errs.Retry(errs.Limited, "", 90*time.Second), 429, "90", "in 2 minutes"},
+		{errs.Wrap("login", errs.Retry(errs.Busy, "", 1500*time.Millisecond)), 503, "2", "in 2 seconds"},
+		{errs.New(errs.Unavailable, "", nil), 0, "", ""},
+		{errs.New(errs.Internal, "", nil), 0, "", ""},
+	} {
+		w := httptest.NewRecorder()
+		status, text, ok := attempt(w, loc, c.err)
+		if status != c.status || ok != (c.status != 0) || w.Header().Get("Retry-After") != c.retry || !strings.Contains(text, c.says) {
+			t.Errorf("%v: %d %q, Retry-After %q", c.err, status, text, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
+// The error page stands alone: it is what people see when everything else is down.
+func TestFail_EveryKindHasAPage(t *testing.T) {
+	t.Parallel()
+	p := testPages(t)
+	for kind := errs.Internal; kind <= errs.Unavailable; kind++ {
+		for _, tag := range tagNames() {
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/account", nil)
+			r.Header.Set("Accept-Language", tag)
+			p.Fail(w, r, &errs.Error{Kind: kind, RetryAfter: time.Minute, Cause: errors.New("pq: table account_secret")})
+			body := w.Body.String()
+			if w.Code < 400 || strings.Contains(body, "account_secret") || !strings.Contains(body, p.texts.byTag[tag].T(kindKeys[kind]+".title")) {
+				t.Errorf("%s %s: %d", kind, tag, w.Code)
+			}
+		}
+	}
+}

@@ -17,7 +17,7 @@ func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	if v == nil || err != nil {
 		return err
 	}
-	return p.showSignUp(w, v, http.StatusOK, p.signUpView(r, v))
+	return p.render(w, http.StatusOK, "signup", p.signUpView(r, v))
 }
 
 func (p *Pages) signUpView(r *http.Request, v *visit) *view {
@@ -25,10 +25,6 @@ func (p *Pages) signUpView(r *http.Request, v *visit) *view {
 	page.KeepForm = true
 	page.Data = struct{ Login string }{journeyPath(v.j.ID, "login")}
 	return page
-}
-
-func (p *Pages) showSignUp(w http.ResponseWriter, _ *visit, status int, page *view) error {
-	return p.render(w, status, "signup", page)
 }
 
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
@@ -41,7 +37,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if p.relocated(w, r, v, form) {
-		return p.showSignUp(w, v, http.StatusOK, p.signUpView(r, v).keep(form))
+		return p.render(w, http.StatusOK, "signup", p.signUpView(r, v).keep(form))
 	}
 	page := p.signUpView(r, v).keep(form)
 	for _, field := range []string{"name", "email", "password"} {
@@ -50,7 +46,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(page.Problems) > 0 {
-		return p.showSignUp(w, v, http.StatusUnprocessableEntity, page)
+		return p.render(w, http.StatusUnprocessableEntity, "signup", page)
 	}
 	a, err := p.d.Accounts.SignUp(r.Context(), account.SignUp{
 		Email: form.Get("email"), Username: form.Get("username"), Name: form.Get("name"),
@@ -58,10 +54,10 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	})
 	if err != nil {
 		if status, ok := page.failFields(err); ok {
-			return p.showSignUp(w, v, status, page)
+			return p.render(w, status, "signup", page)
 		}
 		if status, text, ok := attempt(w, v.loc, err); ok {
-			return p.showSignUp(w, v, status, page.fail("", text))
+			return p.render(w, status, "signup", page.fail("", text))
 		}
 		return err
 	}
