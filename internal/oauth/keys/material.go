@@ -25,12 +25,30 @@ func generate(alg string) (crypto.Signer, error) {
 	case ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case RS256, PS256:
-		return rsa.GenerateKey(rand.Reader, rsaBits)
+		return firstRSA()
 	case EdDSA:
 		_, priv, err := ed25519.GenerateKey(rand.Reader)
 		return priv, err
 	}
 	return nil, fmt.Errorf("unknown signing algorithm %q", alg)
+}
+
+// firstRSA takes the first of two keys that are searched for side by side: how long a search for
+// primes takes varies widely, and the very first start waits for one.
+func firstRSA() (crypto.Signer, error) {
+	type result struct {
+		key *rsa.PrivateKey
+		err error
+	}
+	found := make(chan result, 2)
+	for range cap(found) {
+		go func() {
+			key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+			found <- result{key, err}
+		}()
+	}
+	r := <-found
+	return r.key, r.err
 }
 
 // fits checks that a key is one that generate makes for the algorithm, so that a row whose
