@@ -8,6 +8,7 @@ import (
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
+	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
 )
 
@@ -83,6 +84,33 @@ func TestRace_F4_OneCode(t *testing.T) {
 				}
 				if n := a.count(`SELECT COUNT(*) FROM refresh_token r JOIN oauth_grant g ON g.id = r.grant_id WHERE g.client_id = $1`, string(c)); n != 1 {
 					t.Errorf("%d steps from one code", n)
+				}
+			}
+		}
+	})
+}
+
+// TestRace_SpentMark: uses of a code that yields no refresh token collide in both unique columns of
+// the step. Each loser must learn that it lost, not meet a broken constraint: only then is the reuse
+// seen as one. Postgres checks the two one after the other, so it takes many tries.
+func TestRace_SpentMark(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, nil)
+		r.code(ask(c))
+		var gid string
+		check(t, r.db.Q(t.Context()).QueryRow(t.Context(), `SELECT id FROM oauth_grant WHERE client_id = $1`, string(c)).Scan(&gid))
+		now := store.Micros(r.clock.Now())
+		for range 40 {
+			code := id.New()
+			_, failed := race(r, r, func(r *rig) (string, error) {
+				var hash string
+				err := r.db.Q(t.Context()).QueryRow(t.Context(), sqlInsertStep, "spent:"+code, code, gid, "", now, now).Scan(&hash)
+				return hash, err
+			})
+			for _, err := range failed {
+				if !isNoRows(err) {
+					r.t.Fatalf("a loser got %v", err)
 				}
 			}
 		}

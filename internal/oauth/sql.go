@@ -42,11 +42,12 @@ const (
 		WHERE r.token_hash = $1`
 
 	// sqlInsertStep spends a code or a refresh token: the successor's unique predecessor lets
-	// exactly one insert return a row, of any number at once, on any number of instances.
+	// exactly one insert return a row, of any number at once, on any number of instances. Without
+	// a target the clause covers token_hash too: the marks of one code are alike in both columns.
 	sqlInsertStep = `INSERT INTO refresh_token (token_hash, predecessor_hash, grant_id, sealed, created_at, expires_at)
 		SELECT $1, $2, g.id, $4, CAST($5 AS BIGINT), CAST($6 AS BIGINT)
 		FROM oauth_grant g WHERE g.id = $3 AND g.revoked_at = 0
-		ON CONFLICT (predecessor_hash) DO NOTHING
+		ON CONFLICT DO NOTHING
 		RETURNING token_hash`
 
 	sqlInsertAccess = `INSERT INTO access_token (token_hash, grant_id, client_id, scopes, audience, created_at, expires_at, revoked_at)
