@@ -17,7 +17,6 @@ import (
 	"signet/internal/oauth/client"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/store"
-	"signet/internal/platform/telemetry"
 	"signet/internal/server"
 	"signet/internal/server/oidc"
 	"signet/internal/server/pages"
@@ -56,7 +55,6 @@ type App struct {
 
 	cfg     *config.Config
 	opts    Options
-	metrics *telemetry.Metrics
 	public  *server.Server
 	workers *workers
 	jobs    []job
@@ -78,7 +76,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		Services: services, cfg: cfg, opts: o, metrics: telemetry.NewMetrics(), workers: newWorkers(o.Log),
+		Services: services, cfg: cfg, opts: o, workers: newWorkers(o.Log),
 		algs: make(chan struct{}, 1), failed: make(chan error, 2),
 	}
 	if err := a.prepare(ctx); err != nil {
@@ -130,7 +128,7 @@ func (a *App) skin() error {
 		return err
 	}
 	a.public, err = server.New(server.Deps{
-		Issuer: a.cfg.Issuer, Trusted: a.cfg.Proxy.Trusted, Forwarded: a.cfg.Proxy.Header, Log: a.Log, Metrics: a.metrics,
+		Issuer: a.cfg.Issuer, Trusted: a.cfg.Proxy.Trusted, Forwarded: a.cfg.Proxy.Header, Log: a.Log, Metrics: a.Metrics,
 		Fail: map[server.Area]server.FailFunc{server.Browser: people.Fail},
 	}, endpoints.Routes(), people.Routes())
 	return err

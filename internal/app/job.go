@@ -75,12 +75,12 @@ func (a *App) runJob(ctx context.Context, j job) error {
 		return errs.Wrap("claim job "+j.name, err)
 	}
 	if err := guard(ctx, j); err != nil {
-		a.metrics.Outcome("job."+j.name, "failed")
+		a.Metrics.Outcome("job."+j.name, "failed")
 		again := store.Micros(a.Clock.Now().Add(min(j.period, jobLook)))
 		_, rerr := a.DB.Q(ctx).Exec(ctx, sqlRetryJob, j.name, next, again)
 		return errors.Join(errs.Wrap("job "+j.name, err), rerr)
 	}
-	a.metrics.Outcome("job."+j.name, "ok")
+	a.Metrics.Outcome("job."+j.name, "ok")
 	_, err = a.DB.Q(ctx).Exec(ctx, sqlEndJob, j.name, store.Micros(a.Clock.Now()))
 	return err
 }

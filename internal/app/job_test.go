@@ -22,8 +22,7 @@ func instances(t *testing.T, e store.Engine, n int, c clock.Clock, fn func(ctx c
 	var out []*App
 	for range n {
 		a := &App{
-			Services: &Services{DB: storetest.Connect(t, url), Clock: c, Log: slog.New(slog.DiscardHandler)},
-			metrics:  telemetry.NewMetrics(),
+			Services: &Services{DB: storetest.Connect(t, url), Clock: c, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewMetrics()},
 			jobs:     []job{{"sweep", 5 * time.Minute, fn}},
 		}
 		if err := a.addJobs(t.Context()); err != nil {

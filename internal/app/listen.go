@@ -110,7 +110,7 @@ func (a *App) management() (*server.Server, error) {
 	get := func(path string, h server.HandlerFunc) server.Route {
 		return server.Route{Method: http.MethodGet, Path: path, Area: server.Management, Handler: h}
 	}
-	metrics := a.metrics.Handler()
+	metrics := a.Metrics.Handler()
 	return server.New(server.Deps{Management: true, Log: a.Log.With("listener", "management")}, []server.Route{
 		get("/healthz", func(w http.ResponseWriter, _ *http.Request) error { return text(w, http.StatusOK, "ok") }),
 		get("/readyz", func(w http.ResponseWriter, r *http.Request) error {
@@ -170,7 +170,7 @@ func (a *App) Ready(ctx context.Context) error {
 
 // gauges publishes what is worth a look at every scrape.
 func (a *App) gauges() {
-	m := a.metrics
+	m := a.Metrics
 	m.Gauge("signet_ready", "1 while this instance wants requests.", func() float64 {
 		if a.draining.Load() {
 			return 0

@@ -43,6 +43,9 @@ func TestManagement_HealthReadinessMetrics(t *testing.T) {
 	apptest.Each(t, apptest.Options{}, func(t *testing.T, a *apptest.App) {
 		rp := a.RP(t, client.Machine)
 		rp.Token("grant_type", "client_credentials")
+		person, b := a.Person(t), a.Browser(t)
+		b.Open(a.URL + "/login")
+		b.Login(person)
 		a.Browser(t).Open("/some/secret/path?code=abc")
 		base := "http://" + a.Management()
 		for _, path := range []string{"/healthz", "/readyz"} {
@@ -54,6 +57,7 @@ func TestManagement_HealthReadinessMetrics(t *testing.T) {
 		for _, want := range []string{
 			`signet_http_requests_total{method="POST",route="/oauth2/token",status="200"} 1`,
 			`signet_http_requests_total{method="GET",route="none",status="404"} 1`,
+			`signet_outcomes_total{kind="session.start",result="ok"} 1`,
 			`signet_http_request_duration_seconds_count{route="/oauth2/token"} 1`,
 			"signet_ready 1", "signet_clock_offset_seconds", "signet_password_slots_in_use", "go_goroutines", "process_resident_memory_bytes",
 		} {

@@ -21,6 +21,7 @@ import (
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
+	"signet/internal/platform/telemetry"
 	"signet/internal/signin"
 )
 
@@ -30,6 +31,7 @@ type Services struct {
 	DB        *store.DB
 	Clock     clock.Clock
 	Log       *slog.Logger
+	Metrics   *telemetry.Metrics
 	Seal      *seal.Sealer
 	Changes   *store.Changes
 	Audit     *audit.Log
@@ -64,7 +66,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Services, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{DB: o.DB, Clock: o.Clock, Log: o.Log, Seal: sealer}
+	s := &Services{DB: o.DB, Clock: o.Clock, Log: o.Log, Metrics: telemetry.NewMetrics(), Seal: sealer}
 	if s.DB == nil {
 		if s.DB, err = openStore(ctx, cfg.Database, o); err != nil {
 			return nil, err
@@ -93,7 +95,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 		err = errors.Join(err, e)
 	}
 	var e error
-	s.Audit, e = audit.New(audit.Deps{DB: s.DB, Clock: s.Clock})
+	s.Audit, e = audit.New(audit.Deps{DB: s.DB, Clock: s.Clock, Observe: s.Metrics.Outcome})
 	set(e)
 	s.Limits, e = ratelimit.New(ratelimit.Deps{DB: s.DB, Clock: s.Clock, Key: s.Seal.Subkey("ratelimit")})
 	set(e)

@@ -85,12 +85,16 @@ type Filter struct {
 type Deps struct {
 	DB    *store.DB
 	Clock clock.Clock
+	// Observe, if set, is told of each record, for metrics. A transaction that is rolled back
+	// afterwards has been told of too.
+	Observe func(action, result string)
 }
 
 // Log writes and reads audit records.
 type Log struct {
-	db    *store.DB
-	clock clock.Clock
+	db      *store.DB
+	clock   clock.Clock
+	observe func(action, result string)
 }
 
 // New returns a Log.
@@ -98,7 +102,10 @@ func New(d Deps) (*Log, error) {
 	if d.DB == nil || d.Clock == nil {
 		return nil, errors.New("audit: DB and Clock are required")
 	}
-	return &Log{db: d.DB, clock: d.Clock}, nil
+	if d.Observe == nil {
+		d.Observe = func(string, string) {}
+	}
+	return &Log{db: d.DB, clock: d.Clock, observe: d.Observe}, nil
 }
 
 // Record keeps e in the transaction that ctx carries; it panics outside of one.
@@ -115,6 +122,9 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	_, err = l.db.Q(ctx).Exec(ctx, sqlInsertEvent, id.New(), store.Micros(l.clock.Now()),
 		clean(e.Action), clean(e.Result), clean(e.Actor), clean(e.Target), clean(string(e.Client)),
 		clean(src.IP), clean(src.RequestID), detail)
+	if err == nil {
+		l.observe(e.Action, e.Result)
+	}
 	return err
 }
 
