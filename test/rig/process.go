@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -92,10 +93,20 @@ func Start(t testing.TB, name string, args ...string) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("%s:\n%s", p.cmd, p.log)
+			t.Logf("%s:\n%s", p.cmd, tail(p.log.String()))
 		}
 	})
 	return p
+}
+
+// tail is the end of a log, from a line's beginning.
+func tail(log string) string {
+	const most = 4000
+	if len(log) <= most {
+		return log
+	}
+	_, rest, _ := strings.Cut(log[len(log)-most:], "\n")
+	return "…\n" + rest
 }
 
 // Answers waits until url, asked for under the name host, answers 200.

@@ -138,7 +138,7 @@ func (p *Provider) Start() *Provider {
 func (i *Instance) Start() {
 	i.t.Helper()
 	i.Process = Start(i.t, Binary(i.t), i.args...)
-	i.Answers(i.listen.String() + "/.well-known/openid-configuration", i.host)
+	i.Answers(i.listen.String()+"/.well-known/openid-configuration", i.host)
 }
 
 // CLI runs a subcommand against the provider's store and returns what it printed.
