@@ -32,9 +32,9 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Ac
 	if !ok {
 		return invalidGrant("malformed code")
 	}
-	var spent string
+	var spent, session string
 	g := &f.grant
-	if err := g.scan(h.e.db.Q(ctx).QueryRow(ctx, sqlCode, hash), &spent); isNoRows(err) {
+	if err := g.scan(h.e.db.Q(ctx).QueryRow(ctx, sqlCode, hash), &spent, &session); isNoRows(err) {
 		return invalidGrant("unknown code")
 	} else if err != nil {
 		return err
@@ -47,6 +47,9 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Ac
 		return h.e.reused(ctx, g, "code used twice") // RFC 6749 §4.1.2, RFC 9700 §4.13
 	case g.Revoked, !f.now.Before(g.CodeExpires):
 		return invalidGrant("code expired or revoked")
+	case session == "":
+		// A logout at the time of the issuing may not have seen the grant that it had to revoke.
+		return invalidGrant("session ended")
 	case f.form.Get("redirect_uri") != g.RedirectURI: // RFC 6749 §4.1.3
 		return invalidGrant("redirect_uri differs")
 	case !verifies(g.CodeChallenge, f.form.Get("code_verifier")):

@@ -1,10 +1,12 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
@@ -202,6 +204,39 @@ func TestRace_RefreshAgainstRevocation(t *testing.T) {
 				t.Fatal("an access token outlives its session's logout")
 			}
 			_, err := a.refresh(c, got.RefreshToken)
+			wantCode(t, err, InvalidGrant)
+		}
+	})
+}
+
+// TestRace_IssueAgainstLogout: a code that was being written while its session ended is worth
+// nothing. The two touch no row in common, so on Postgres neither waits for the other, and the
+// logout cannot revoke a grant that it does not see yet (security case LO-03).
+func TestRace_IssueAgainstLogout(t *testing.T) {
+	t.Parallel()
+	eachTwo(t, func(a, b *rig) {
+		c := a.newClient(client.Web, nil)
+		issued := make(chan string, 1)
+		check(t, a.db.InTx(t.Context(), func(ctx context.Context) error {
+			if _, err := a.db.Q(ctx).Exec(ctx, `DELETE FROM session WHERE id = $1`, string(a.session)); err != nil {
+				return err
+			}
+			if err := a.RevokeSession(ctx, a.session); err != nil {
+				return err
+			}
+			go func() {
+				code, _ := b.tryCode(ask(c)) // login_required is as good
+				issued <- code
+			}()
+			select {
+			case code := <-issued:
+				issued <- code
+			case <-time.After(200 * time.Millisecond): // the other waits for this transaction: SQLite
+			}
+			return nil
+		}))
+		if code := <-issued; code != "" {
+			_, err := a.exchange(c, code)
 			wantCode(t, err, InvalidGrant)
 		}
 	})

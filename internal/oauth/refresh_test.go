@@ -66,6 +66,41 @@ func TestRefresh_StrictWithoutGrace(t *testing.T) {
 	})
 }
 
+// TestRefresh_ReplayAfterSweep: a spent code or token stays known as spent for as long as it would
+// have lived, also where its successor ends before it, and even if that is swept away (RT-03).
+func TestRefresh_ReplayAfterSweep(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, func(m *client.Metadata) { m.RefreshGrace = 0 })
+		first := r.tokens(c)
+		r.edit(c, func(m *client.Metadata) { m.RefreshIdleTTL = time.Minute })
+		_, err := r.refresh(c, first.RefreshToken)
+		check(t, err)
+		r.clock.Advance(time.Hour)
+		_, err = r.DeleteExpired(t.Context(), 100)
+		check(t, err)
+		_, err = r.refresh(c, first.RefreshToken)
+		wantCode(t, err, InvalidGrant)
+
+		r.ttl.Code = 10 * time.Minute
+		code := r.code(ask(c))
+		_, err = r.exchange(c, code)
+		check(t, err)
+		r.clock.Advance(5 * time.Minute)
+		_, err = r.DeleteExpired(t.Context(), 100)
+		check(t, err)
+		_, err = r.exchange(c, code)
+		wantCode(t, err, InvalidGrant)
+
+		r.clock.Advance(100 * 24 * time.Hour)
+		_, err = r.DeleteExpired(t.Context(), 100)
+		check(t, err)
+		if n := r.count(`SELECT COUNT(*) FROM refresh_token`); n != 0 {
+			t.Errorf("%d steps are never swept", n)
+		}
+	})
+}
+
 // TestRefresh_F12_AbsoluteEnd: the family's end never moves, whatever the rotations.
 func TestRefresh_F12_AbsoluteEnd(t *testing.T) {
 	t.Parallel()

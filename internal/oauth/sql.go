@@ -28,11 +28,12 @@ const (
 				SELECT 1 FROM given_consent c WHERE c.account_id = $3 AND c.client_id = $2 AND c.updated_at = CAST($17 AS BIGINT)))
 		RETURNING id`
 
-	// sqlCode finds a grant by its code, and whether the code was redeemed: then a step has it
-	// as predecessor.
-	sqlCode = `SELECT ` + grantColumns + `, COALESCE(n.token_hash, '')
+	// sqlCode finds a grant by its code, whether the code was redeemed (then a step has it as
+	// predecessor), and its session if that did not end since.
+	sqlCode = `SELECT ` + grantColumns + `, COALESCE(n.token_hash, ''), COALESCE(s.id, '')
 		FROM oauth_grant g` + grantJoins + `
 		LEFT JOIN refresh_token n ON n.predecessor_hash = g.code_hash
+		LEFT JOIN live_session s ON s.id = g.session_id
 		WHERE g.code_hash = $1`
 
 	// sqlRefresh finds a refresh token, its grant, and its successor if it was used.
@@ -57,7 +58,7 @@ const (
 
 	sqlRevokeSession = `UPDATE oauth_grant SET revoked_at = $2 WHERE session_id = $1 AND revoked_at = 0`
 
-	sqlRevokeUser = `UPDATE oauth_grant SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0`
+	sqlRevokeUser = `UPDATE oauth_grant SET revoked_at = $2 WHERE account_id = $1 AND session_id <> $3 AND revoked_at = 0`
 
 	sqlRevokeClient = `UPDATE oauth_grant SET revoked_at = $3 WHERE account_id = $1 AND client_id = $2 AND revoked_at = 0`
 
@@ -93,8 +94,12 @@ const (
 
 // The sweeps, in order: what hangs on a grant before the grant, which takes the rest with it.
 const (
-	sqlSweepAccess    = `DELETE FROM access_token WHERE token_hash IN (SELECT token_hash FROM access_token WHERE expires_at < $1 LIMIT $2)`
-	sqlSweepRefresh   = `DELETE FROM refresh_token WHERE token_hash IN (SELECT token_hash FROM refresh_token WHERE expires_at < $1 LIMIT $2)`
+	sqlSweepAccess = `DELETE FROM access_token WHERE token_hash IN (SELECT token_hash FROM access_token WHERE expires_at < $1 LIMIT $2)`
+	// A step is the evidence that its predecessor was used: it stays while that could still be
+	// presented, which is longer than its own life if lifetimes were cut meanwhile.
+	sqlSweepRefresh = `DELETE FROM refresh_token WHERE token_hash IN (SELECT token_hash FROM refresh_token s WHERE s.expires_at < $1
+		AND NOT EXISTS (SELECT 1 FROM refresh_token p WHERE p.token_hash = s.predecessor_hash AND p.expires_at >= $1)
+		AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.code_hash = s.predecessor_hash AND g.code_expires_at >= $1) LIMIT $2)`
 	sqlSweepGrant     = `DELETE FROM oauth_grant WHERE id IN (SELECT id FROM oauth_grant WHERE expires_at < $1 LIMIT $2)`
 	sqlSweepDenied    = `DELETE FROM token_denylist WHERE jti IN (SELECT jti FROM token_denylist WHERE expires_at < $1 LIMIT $2)`
 	sqlSweepAssertion = `DELETE FROM client_assertion WHERE (client_id, jti_hash) IN (SELECT client_id, jti_hash FROM client_assertion WHERE expires_at < $1 LIMIT $2)`
