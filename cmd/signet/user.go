@@ -184,12 +184,11 @@ func userSetPassword(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				// The sign-ins last: whoever holds the old password cannot make new ones by then.
-				if err := s.Accounts.SetPassword(ctx, a.ID, next); err != nil {
+				err = s.Accounts.SetPassword(ctx, a.ID, next, func(ctx context.Context) error {
+					return s.Journeys.EndOthers(ctx, a.ID, "")
+				})
+				if err != nil {
 					return inWords("the password was not set", err, s.Passwords.MinLength())
-				}
-				if err := s.Journeys.EndUser(ctx, a.ID); err != nil {
-					return fmt.Errorf("the password was set, but sign-ins were not ended: %w", err)
 				}
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Account %s has a new password.\n", nameOf(a))
 				return err
@@ -234,7 +233,7 @@ func disableUser(ctx context.Context, s *app.Services, u id.User) error {
 		if err := s.Accounts.Disable(ctx, u); err != nil {
 			return err
 		}
-		return s.Journeys.EndUser(ctx, u)
+		return s.Journeys.EndOthers(ctx, u, "")
 	})
 }
 

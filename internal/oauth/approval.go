@@ -84,18 +84,20 @@ func (e *Engine) RevokeSession(ctx context.Context, s id.Session) error {
 	if s == "" {
 		return nil
 	}
-	return e.revokeAll(ctx, sqlRevokeSession, string(s), "session ended")
+	return e.revokeAll(ctx, "session ended", sqlRevokeSession, string(s))
 }
 
-// RevokeUser ends every grant of the user, those of sessions long gone included. Consents stay.
-func (e *Engine) RevokeUser(ctx context.Context, u id.User) error {
-	return e.revokeAll(ctx, sqlRevokeUser, string(u), "all sign-ins ended")
+// RevokeUser ends every grant of the user but those made in one session ("" for none), the offline
+// grants of sessions long gone included. Consents stay.
+func (e *Engine) RevokeUser(ctx context.Context, u id.User, except id.Session) error {
+	return e.revokeAll(ctx, "all other sign-ins ended", sqlRevokeUser, string(u), string(except))
 }
 
-// revokeAll ends the grants that a statement names by one key, and records it if there were any.
-func (e *Engine) revokeAll(ctx context.Context, sql, key, reason string) error {
+// revokeAll ends the grants that a statement names by a key ($1, and more after the time), and
+// records it if there were any.
+func (e *Engine) revokeAll(ctx context.Context, reason, sql, key string, more ...any) error {
 	return e.db.InTx(ctx, func(ctx context.Context) error {
-		n, err := e.db.Q(ctx).Exec(ctx, sql, key, store.Micros(e.clock.Now()))
+		n, err := e.db.Q(ctx).Exec(ctx, sql, append([]any{key, store.Micros(e.clock.Now())}, more...)...)
 		if err != nil || n == 0 {
 			return err
 		}

@@ -26,7 +26,7 @@ type Engine interface {
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
 	RevokeSession(ctx context.Context, s id.Session) error
-	RevokeUser(ctx context.Context, user id.User) error
+	RevokeUser(ctx context.Context, user id.User, except id.Session) error
 }
 
 // Deps is what a Service needs.
@@ -296,29 +296,16 @@ func (s *Service) EndSession(ctx context.Context, sid id.Session) error {
 	return errs.Wrap("end session", err)
 }
 
-// EndOthers does the same to every session of the user but one.
+// EndOthers ends all that the user is signed in to but one session: every other session and every
+// grant that was not made in it, those of sessions long expired included. With except "" nothing
+// is left. It joins the transaction that ctx carries, so that a change of status or password and
+// its consequence are one.
 func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session) error {
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		ended, err := s.sessions.EndAll(ctx, user, except)
-		for _, sid := range ended {
-			if err == nil {
-				err = s.engine.RevokeSession(ctx, sid)
-			}
-		}
-		return err
-	})
-	return errs.Wrap("end other sessions", err)
-}
-
-// EndUser ends all that the user is signed in to: every session and every grant, those of sessions
-// long gone included. It joins the transaction that ctx carries, so that a change of status or
-// password and its consequence are one.
-func (s *Service) EndUser(ctx context.Context, user id.User) error {
-	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.sessions.EndAll(ctx, user, ""); err != nil {
+		if _, err := s.sessions.EndAll(ctx, user, except); err != nil {
 			return err
 		}
-		return s.engine.RevokeUser(ctx, user)
+		return s.engine.RevokeUser(ctx, user, except)
 	})
 	return errs.Wrap("end sign-ins", err)
 }

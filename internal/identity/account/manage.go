@@ -144,8 +144,9 @@ func (s *Service) SetUsername(ctx context.Context, user id.User, typed string) e
 }
 
 // ChangePassword replaces the password of a user who knows the current one; wrong is
-// errs.Unauthenticated, within the budgets of signing in. It ends no session: that is signin's.
-func (s *Service) ChangePassword(ctx context.Context, user id.User, current, next seal.Secret) error {
+// errs.Unauthenticated, within the budgets of signing in. What must happen with it, such as the end of
+// other sessions, is given as also and runs in the same transaction.
+func (s *Service) ChangePassword(ctx context.Context, user id.User, current, next seal.Secret, also ...func(context.Context) error) error {
 	c, err := s.credential(ctx, user)
 	if err != nil {
 		return errs.Wrap("change password", err)
@@ -170,13 +171,17 @@ func (s *Service) ChangePassword(ctx context.Context, user id.User, current, nex
 		if n == 0 {
 			return errs.New(errs.Conflict, "", errors.New("the password was changed by somebody else meanwhile"))
 		}
-		return s.record(ctx, "password.change", audit.OK, user, nil)
+		if err := s.record(ctx, "password.change", audit.OK, user, nil); err != nil {
+			return err
+		}
+		return runAll(ctx, also)
 	})
 	return errs.Wrap("change password", err)
 }
 
-// SetPassword replaces the password without the current one: for administrators.
-func (s *Service) SetPassword(ctx context.Context, user id.User, next seal.Secret) error {
+// SetPassword replaces the password without the current one: for administrators. also is as in
+// ChangePassword.
+func (s *Service) SetPassword(ctx context.Context, user id.User, next seal.Secret, also ...func(context.Context) error) error {
 	a, err := s.ByID(ctx, user)
 	if err != nil {
 		return err
@@ -196,9 +201,21 @@ func (s *Service) SetPassword(ctx context.Context, user id.User, next seal.Secre
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, "password.set", audit.OK, user, nil)
+		if err := s.record(ctx, "password.set", audit.OK, user, nil); err != nil {
+			return err
+		}
+		return runAll(ctx, also)
 	})
 	return errs.Wrap("set password", err)
+}
+
+func runAll(ctx context.Context, list []func(context.Context) error) error {
+	for _, fn := range list {
+		if err := fn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Disable bars the account from signing in. Whatever is issued from now on reads the status again;

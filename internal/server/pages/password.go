@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 
 	"signet/internal/identity/session"
@@ -44,17 +45,21 @@ func (p *Pages) passwordChange(w http.ResponseWriter, r *http.Request) error {
 	if len(v.Problems) > 0 {
 		return p.showPassword(w, m, http.StatusUnprocessableEntity, v)
 	}
-	err = p.d.Accounts.ChangePassword(r.Context(), m.account.ID, seal.Secret(form.Get("current")), seal.Secret(form.Get("password")))
+	var cookie string
+	err = p.d.Accounts.ChangePassword(r.Context(), m.account.ID, seal.Secret(form.Get("current")), seal.Secret(form.Get("password")),
+		func(ctx context.Context) (err error) {
+			if err := p.d.Journeys.EndOthers(ctx, m.account.ID, m.sess.ID); err != nil {
+				return err
+			}
+			// The current password was just checked: that is a sign-in, and a new cookie.
+			_, cookie, err = p.d.Sessions.Reauthenticate(ctx, m.sess.ID, session.Event{Method: session.Password, At: p.d.Clock.Now()})
+			if errs.Is(err, errs.Unauthenticated) { // ended meanwhile: nothing changes
+				return errs.New(errs.Conflict, "", err)
+			}
+			return err
+		})
 	if err != nil {
 		return p.passwordFailed(w, m, v, err)
-	}
-	if err := p.d.Journeys.EndOthers(r.Context(), m.account.ID, m.sess.ID); err != nil {
-		return err
-	}
-	// The current password was just checked: that is a sign-in, and a new cookie.
-	_, cookie, err := p.d.Sessions.Reauthenticate(r.Context(), m.sess.ID, session.Event{Method: session.Password, At: p.d.Clock.Now()})
-	if err != nil {
-		return err
 	}
 	setCookie(w, r, cookieSession, cookie, 0)
 	return seeOther(w, "/account/password?saved=password")
