@@ -74,8 +74,10 @@ func (w *worker) round(n int, goOn func() bool) {
 			return
 		}
 	}
-	if n%5 == 0 && w.party.revoke(f.last) {
-		f.revoked = true
+	if n%5 == 0 {
+		for f.revoked = w.party.revoke(f.last); !f.revoked && goOn(); {
+			f.revoked = w.party.revoke(f.last)
+		}
 	}
 }
 
