@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"signet/internal/oauth/keys"
 	"signet/internal/platform/id"
@@ -111,8 +112,8 @@ func (e *Engine) verifyAccess(token string) (*accessClaims, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c accessClaims
-	if err := json.Unmarshal(raw, &c); err != nil {
+	c, err := e.claims.decode(raw)
+	if err != nil {
 		return nil, err
 	}
 	if c.Issuer != e.issuer {
@@ -121,7 +122,41 @@ func (e *Engine) verifyAccess(token string) (*accessClaims, error) {
 	if now := e.clock.Now().Unix(); c.Expires <= now {
 		return nil, fmt.Errorf("token expired %d s ago", now-c.Expires)
 	}
-	return &c, nil
+	return c, nil
+}
+
+// claimsMemory remembers what claims were decoded to, because services introspect the same token
+// again and again. It holds no tokens: without its signature, a claims text is worth nothing.
+// Results are shared and must not be changed.
+type claimsMemory struct {
+	mu       sync.Mutex
+	new, old map[string]*accessClaims
+}
+
+// maxClaims bounds each of the two generations: 2048 × about 1 kB × 2 at most.
+const maxClaims = 2048
+
+func (m *claimsMemory) decode(raw []byte) (*accessClaims, error) {
+	m.mu.Lock()
+	c := m.new[string(raw)] // no copy is made to look something up
+	if c == nil {
+		c = m.old[string(raw)]
+	}
+	m.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	c = &accessClaims{}
+	if err := json.Unmarshal(raw, c); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.new == nil || len(m.new) >= maxClaims {
+		m.old, m.new = m.new, map[string]*accessClaims{}
+	}
+	m.new[string(raw)] = c
+	return c, nil
 }
 
 // atHash is the left half of the token's hash, by the hash of the signature algorithm (OIDC Core

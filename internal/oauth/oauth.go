@@ -95,6 +95,7 @@ type Engine struct {
 	ttl      TTLs
 	provider *fosite.Fosite
 	grants   map[string]fosite.TokenEndpointHandlers
+	claims   claimsMemory
 }
 
 // New returns an Engine. A missing dependency is an error at start, not at the first request.

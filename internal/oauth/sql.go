@@ -62,10 +62,12 @@ const (
 
 	sqlRevokeClient = `UPDATE oauth_grant SET revoked_at = $3 WHERE account_id = $1 AND client_id = $2 AND revoked_at = 0`
 
-	// sqlGrantState is all that a JWT access token of a user needs checked ($2 is its jti).
-	sqlGrantState = `SELECT g.client_id, g.account_id, g.revoked_at, g.expires_at, COALESCE(u.id, ''), COALESCE(d.jti, '')
-		FROM oauth_grant g LEFT JOIN active_subject u ON u.id = g.account_id LEFT JOIN token_denylist d ON d.jti = $2
-		WHERE g.id = $1`
+	// sqlGrantState is all that a JWT access token of a user needs checked ($2 is its jti). As
+	// subqueries both look-ups run faster than as joins; introspection does little else.
+	sqlGrantState = `SELECT g.client_id, g.account_id, g.revoked_at, g.expires_at,
+			COALESCE((SELECT u.id FROM active_subject u WHERE u.id = g.account_id), ''),
+			COALESCE((SELECT d.jti FROM token_denylist d WHERE d.jti = $2), '')
+		FROM oauth_grant g WHERE g.id = $1`
 
 	sqlDenied = `SELECT jti FROM token_denylist WHERE jti = $1`
 
