@@ -30,6 +30,7 @@ func answer(h handler) server.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		head["Pragma"] = noCache // RFC 6749 §5.1 demands both
 		head["Content-Type"] = contentJSON
 		_, err = w.Write(b)
 		return err
@@ -39,6 +40,7 @@ func answer(h handler) server.HandlerFunc {
 // Shared header values; nothing appends to them.
 var (
 	noStore     = []string{"no-store"}
+	noCache     = []string{"no-cache"}
 	contentJSON = []string{"application/json"}
 )
 

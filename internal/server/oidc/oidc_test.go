@@ -230,7 +230,8 @@ func (r *rig) tokens(c id.Client, secret string) map[string]any {
 	resp = r.do("POST", pathToken, url.Values{
 		"grant_type": {"authorization_code"}, "code": {u.Query().Get("code")}, "redirect_uri": {redirect}, "code_verifier": {verifier},
 	}, auth(string(c), secret))
-	if resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Content-Type") != "application/json" {
+	if resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Pragma") != "no-cache" ||
+		resp.Header.Get("Content-Type") != "application/json" {
 		r.t.Fatalf("token: %d %v %v", resp.StatusCode, resp.Header, bodyOf(r.t, resp))
 	}
 	return bodyOf(r.t, resp)
@@ -331,7 +332,8 @@ func TestUserinfo_Bearer(t *testing.T) {
 		"none":     {r.do("GET", pathUserinfo, nil, nil), 401, `Bearer realm="signet"`},
 		"query":    {r.do("GET", pathUserinfo+"?access_token="+at, nil, nil), 400, `error="invalid_request"`},
 		"both":     {r.do("POST", pathUserinfo, url.Values{"access_token": {at}}, bearerHeader(at)), 400, `error="invalid_request"`},
-		"basic":    {r.do("GET", pathUserinfo, nil, auth("a", "b")), 400, `error="invalid_request"`},
+		"basic":    {r.do("GET", pathUserinfo, nil, auth("a", "b")), 401, `Bearer realm="signet"`},
+		"no token": {r.do("GET", pathUserinfo, nil, func(req *http.Request) { req.Header.Set("Authorization", "Bearer") }), 400, `error="invalid_request"`},
 		"bad":      {r.do("GET", pathUserinfo, nil, bearerHeader("a.b.c")), 401, `error="invalid_token"`},
 		"ID token": {r.do("GET", pathUserinfo, nil, bearerHeader(r.tokens(c, secret)["id_token"].(string))), 401, `error="invalid_token"`},
 		"two headers": {r.do("GET", pathUserinfo, nil, func(req *http.Request) {
@@ -342,7 +344,7 @@ func TestUserinfo_Bearer(t *testing.T) {
 		if tc.resp.StatusCode != tc.status || !strings.Contains(got, tc.contains) {
 			t.Errorf("%s: %d %q", name, tc.resp.StatusCode, got)
 		}
-		if name == "none" && strings.Contains(got, "error") { // RFC 6750 §3.1
+		if (name == "none" || name == "basic") && strings.Contains(got, "error") { // RFC 6750 §3.1
 			t.Errorf("an error code without a token: %q", got)
 		}
 	}

@@ -61,6 +61,13 @@ func (e *Endpoints) userinfo(r *http.Request) (any, error) {
 
 var errNoToken = errors.New("no access token in the request")
 
+func noToken() error {
+	return &oauth.Error{
+		Code: oauth.InvalidToken, Description: "An access token is required.", Status: http.StatusUnauthorized,
+		Challenge: "Bearer", Cause: errNoToken,
+	}
+}
+
 // bearer finds the access token of a userinfo request: in one Authorization header, or in the form
 // of a POST, never in both and never in the address (RFC 6750 §2; RFC 9700 §4.3.2).
 func bearer(r *http.Request) (string, error) {
@@ -74,6 +81,10 @@ func bearer(r *http.Request) (string, error) {
 	switch h := r.Header["Authorization"]; len(h) {
 	case 0:
 	case 1:
+		// Another scheme is no token, not a malformed one (RFC 6750 §3.1).
+		if scheme, _, _ := strings.Cut(h[0], " "); !strings.EqualFold(scheme, "Bearer") {
+			return "", noToken()
+		}
 		t, ok := parseBearer(h[0])
 		if !ok {
 			return "", bad("The Authorization header is not a Bearer token.")
@@ -95,10 +106,7 @@ func bearer(r *http.Request) (string, error) {
 		}
 	}
 	if token == "" {
-		return "", &oauth.Error{
-			Code: oauth.InvalidToken, Description: "An access token is required.", Status: http.StatusUnauthorized,
-			Challenge: "Bearer", Cause: errNoToken,
-		}
+		return "", noToken()
 	}
 	return token, nil
 }
