@@ -52,8 +52,11 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 		return nil, err
 	}
 	c, err := e.clients.Get(ctx, a.Client)
-	if errs.Is(err, errs.NotFound) || err == nil && !c.Active() {
+	switch {
+	case errs.Is(err, errs.NotFound) || err == nil && !c.Active():
 		return nil, nil
+	case err == nil && a.IssuedAt.Add(skew).Before(c.CreatedAt):
+		return nil, nil // issued to a deleted client that had the same id
 	}
 	return a, err
 }

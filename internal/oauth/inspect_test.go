@@ -287,3 +287,31 @@ func TestDeleteExpired(t *testing.T) {
 		wantCode(t, err, "")
 	})
 }
+
+// TestInspect_SuccessorOfADeletedClient: tokens do not pass to another client that gets the id of a
+// deleted one. Grants go with their client; a machine's tokens hang on nothing.
+func TestInspect_SuccessorOfADeletedClient(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for _, format := range []string{client.FormatJWT, client.FormatOpaque} {
+			c := r.newClient(client.Machine, func(m *client.Metadata) { m.AccessTokenFormat = format })
+			old, err := r.clients.Get(t.Context(), c)
+			check(t, err)
+			tok, err := r.post(c, credentialsForm())
+			check(t, err)
+			check(t, r.clients.Delete(t.Context(), c))
+			r.clock.Advance(2 * time.Minute)
+			_, secret, err := r.clients.Create(t.Context(), client.NewClient{ID: c, Name: "Another", Kind: client.Machine, Metadata: old.Metadata})
+			check(t, err)
+			r.secrets[c] = secret.Reveal()
+			if r.active(c, tok.AccessToken) {
+				t.Errorf("%s: a token of the deleted client is active", format)
+			}
+			fresh, err := r.post(c, credentialsForm())
+			check(t, err)
+			if !r.active(c, fresh.AccessToken) {
+				t.Errorf("%s: a token of the new client is not", format)
+			}
+		}
+	})
+}
