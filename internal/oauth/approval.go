@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -21,6 +22,9 @@ import (
 // counts for that journey only.
 func (e *Engine) MissingConsent(ctx context.Context, r *Request, user id.User) (scopes, resources []string, err error) {
 	c, err := e.clients.Get(ctx, r.ClientID)
+	if errs.Is(err, errs.NotFound) {
+		return nil, nil, noClient()
+	}
 	if err != nil {
 		return nil, nil, AsError(err)
 	}
@@ -75,7 +79,11 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 // Approve records that the user consents to all that the request asks for.
 func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	r.covered = consentMark{}
-	return e.consents.Approve(ctx, user, r.ClientID, r.Scopes, r.Resources)
+	err := e.consents.Approve(ctx, user, r.ClientID, r.Scopes, r.Resources)
+	if errors.Is(err, store.ErrForeignKey) {
+		return noClient().because(err)
+	}
+	return err
 }
 
 // RevokeSession ends every grant that was made in the session, for whoever ends the session on

@@ -327,6 +327,31 @@ func TestIssue_Rereads(t *testing.T) {
 	})
 }
 
+// TestIssue_ClientDeletedElsewhere: an instance that has not heard of it yet meets the missing row.
+// That is the same answer as a moment later, not a fault of ours.
+func TestIssue_ClientDeletedElsewhere(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for name, firstParty := range map[string]bool{"issue": true, "approve": false} {
+			c := r.newClient(client.Web, func(m *client.Metadata) { m.FirstParty = firstParty })
+			stale := r.again(r.db, r.db)
+			req, err := stale.ParseAuthorize(t.Context(), ask(c))
+			check(t, err)
+			check(t, r.clients.Delete(t.Context(), c))
+			if firstParty {
+				_, err = stale.Issue(t.Context(), req, stale.login())
+			} else {
+				err = stale.Approve(t.Context(), req, stale.user)
+				_, _, err2 := r.MissingConsent(t.Context(), req, r.user) // a journey that outlives its client
+				wantCode(t, err2, InvalidClient)
+			}
+			if e := wantCode(t, err, InvalidClient); e != nil && (e.Redirect != nil || e.Status != 400) {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
+	})
+}
+
 // TestConsent_Rules: AZ-20 and the rule for clients that anybody on the device can imitate.
 func TestConsent_Rules(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -71,9 +72,7 @@ type issuance struct {
 func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, error) {
 	c, err := e.clients.Get(ctx, r.ClientID)
 	if errs.Is(err, errs.NotFound) || err == nil && (!c.Active() || !c.AllowsRedirect(r.RedirectURI)) {
-		out := refuse(InvalidClient, "This application is not registered here any more, or is switched off.")
-		out.Status = 400
-		return nil, out
+		return nil, noClient()
 	}
 	if err != nil {
 		return nil, err
@@ -101,6 +100,14 @@ func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, e
 	return p, nil
 }
 
+// noClient is the answer where an application is gone that was there when the request was checked.
+// It is for a page: nobody is left to be told.
+func noClient() *Error {
+	out := refuse(InvalidClient, "This application is not registered here any more, or is switched off.")
+	out.Status = http.StatusBadRequest
+	return out
+}
+
 // codeIssuer is the authorize side of the code grant: code, PKCE and OIDC are one row.
 type codeIssuer struct{ e *Engine }
 
@@ -125,6 +132,9 @@ func (h *codeIssuer) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosi
 	if isNoRows(err) {
 		// The user was disabled, the session ended or the consent withdrawn a moment ago.
 		return refuse(LoginRequired, "The sign-in is no longer valid.")
+	}
+	if errors.Is(err, store.ErrForeignKey) {
+		return noClient().because(err) // deleted elsewhere, and this instance has not heard of it yet
 	}
 	if err != nil {
 		return err
