@@ -108,6 +108,9 @@ func (e *Engine) saveAccess(ctx context.Context, f *flow, row *opaque) error {
 	}
 	_, err := e.db.Q(ctx).Exec(ctx, sqlInsertAccess, row.hash, gid, string(f.client.ID), encodeList(row.scopes), encodeList(row.audience),
 		store.Micros(f.now), store.Micros(row.expires))
+	if errors.Is(err, store.ErrForeignKey) {
+		return invalidGrant("deleted meanwhile")
+	}
 	return err
 }
 
@@ -158,7 +161,8 @@ func (e *Engine) spend(ctx context.Context, f *flow, s step, row *opaque) (won b
 			return e.saveAccess(ctx, f, row)
 		})
 	}
-	if isNoRows(err) {
+	// On Postgres a grant that is deleted at the same time shows as a missing reference.
+	if isNoRows(err) || errors.Is(err, store.ErrForeignKey) {
 		return false, nil
 	}
 	return err == nil, err

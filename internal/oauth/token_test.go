@@ -258,10 +258,33 @@ func TestToken_RevokedMeanwhile(t *testing.T) {
 	})
 }
 
-// beforeWrite runs fn before the first step is written.
+// TestToken_DeletedMeanwhile: the same where the grant goes altogether, with its user or client.
+func TestToken_DeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, func(m *client.Metadata) { m.AccessTokenFormat = client.FormatOpaque })
+		tok := r.tokens(c)
+		_, err := r.refresh(c, tok.RefreshToken)
+		check(t, err)
+		hooked := r.db.Wrapped(func(q store.Querier) store.Querier {
+			return &beforeWrite{q, func() { r.exec(`DELETE FROM oauth_grant WHERE client_id = $1`, string(c)) }}
+		})
+		_, err = r.again(r.db, hooked).refresh(c, tok.RefreshToken) // within the grace window
+		wantCode(t, err, InvalidGrant)
+	})
+}
+
+// beforeWrite runs fn before a step or an opaque token is written.
 type beforeWrite struct {
 	store.Querier
 	fn func()
+}
+
+func (b *beforeWrite) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	if sql == sqlInsertAccess {
+		b.fn()
+	}
+	return b.Querier.Exec(ctx, sql, args...)
 }
 
 func (b *beforeWrite) QueryRow(ctx context.Context, sql string, args ...any) store.Row {
