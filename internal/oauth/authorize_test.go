@@ -152,6 +152,28 @@ func manyScopes(n int) string {
 	return b.String()
 }
 
+// TestAuthorize_Ignored: parameters that discovery does not offer change nothing, whatever they hold
+// (AZ-27, JW-14).
+func TestAuthorize_Ignored(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.newClient(client.Web, nil)
+	want, err := r.ParseAuthorize(t.Context(), ask(c))
+	check(t, err)
+	for _, name := range []string{"claims", "claims_locales", "authorization_details", "audience", "dpop_jkt"} {
+		for _, value := range []string{
+			`{"userinfo":{"sub":{"value":"` + string(r.newUser()) + `"},"phone_number":{"essential":true}}}`,
+			strings.Repeat("[", 100), "[]", "null", "https://else.test", `"><script>`,
+		} {
+			got, err := r.ParseAuthorize(t.Context(), ask(c, name, value))
+			check(t, err)
+			if d := cmp.Diff(want, got, cmp.AllowUnexported(Request{}, consentMark{})); d != "" {
+				t.Errorf("%s=%s: %s", name, value, d)
+			}
+		}
+	}
+}
+
 // TestAuthorize_Duplicates is engine trap 3.1 no. 13 and security case AZ-06.
 func TestAuthorize_Duplicates(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -315,6 +316,44 @@ func TestToken_GrantTypes(t *testing.T) {
 	form := values("grant_type", "client_credentials", "grant_type", "client_credentials")
 	_, err := r.post(machine, form)
 	wantCode(t, err, InvalidRequest)
+}
+
+// TestToken_HugeInput is security case TK-17: what is too long is refused whole, never dropped.
+func TestToken_HugeInput(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	web, machine := r.newClient(client.Web, nil), r.newClient(client.Machine, nil)
+	code, tok := r.code(ask(web)), r.tokens(web)
+	for _, n := range []int{5_000, 5_000_000} {
+		huge := strings.Repeat("a", n)
+		for name, tc := range map[string]struct {
+			by   id.Client
+			form url.Values
+			code string
+		}{
+			"code":          {web, exchangeForm(code + huge), InvalidGrant},
+			"refresh token": {web, values("grant_type", "refresh_token", "refresh_token", tok.RefreshToken+huge), InvalidGrant},
+			"refresh scope": {web, values("grant_type", "refresh_token", "refresh_token", tok.RefreshToken, "scope", "read "+huge), InvalidScope},
+			"resource":      {web, values("grant_type", "refresh_token", "refresh_token", tok.RefreshToken, "resource", testAPI+"/"+huge), InvalidTarget},
+			"machine scope": {machine, credentialsForm("scope", "read "+huge), InvalidScope},
+			"machine API":   {machine, credentialsForm("resource", testAPI+"/"+huge), InvalidTarget},
+		} {
+			if _, err := r.post(tc.by, tc.form); err == nil || AsError(err).Code != tc.code {
+				t.Errorf("%s of %d: %v, want %s", name, n, err, tc.code)
+			}
+		}
+		h, form := r.as(machine, credentialsForm("client_secret", huge))
+		h.Del("Authorization")
+		form.Set("client_id", string(machine))
+		_, err := r.Token(t.Context(), h, form)
+		wantCode(t, err, InvalidClient)
+	}
+	_, err := r.refresh(web, tok.RefreshToken) // none of it counted as a use
+	wantCode(t, err, "")
+	verifier := exchangeForm(code)
+	verifier.Set("code_verifier", testVerifier+strings.Repeat("a", 5_000))
+	_, err = r.post(web, verifier)
+	wantCode(t, err, InvalidGrant)
 }
 
 // TestToken_ClientCredentials is security case TK-24 (RFC 6749 §4.4, RFC 9700 §4.15).

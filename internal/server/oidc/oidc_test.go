@@ -336,6 +336,11 @@ func TestUserinfo_Bearer(t *testing.T) {
 		"no token": {r.do("GET", pathUserinfo, nil, func(req *http.Request) { req.Header.Set("Authorization", "Bearer") }), 400, `error="invalid_request"`},
 		"bad":      {r.do("GET", pathUserinfo, nil, bearerHeader("a.b.c")), 401, `error="invalid_token"`},
 		"ID token": {r.do("GET", pathUserinfo, nil, bearerHeader(r.tokens(c, secret)["id_token"].(string))), 401, `error="invalid_token"`},
+		"JSON body": {r.do("POST", pathUserinfo, url.Values{"access_token": {at}}, func(req *http.Request) {
+			req.Header.Set("Content-Type", "application/json")
+		}), 415, ""},
+		"twice in the body": {r.do("POST", pathUserinfo, url.Values{"access_token": {at, at}}, nil), 400, ""},
+		"of a machine":      {r.do("GET", pathUserinfo, nil, bearerHeader(r.machineToken())), 403, `error="insufficient_scope"`},
 		"two headers": {r.do("GET", pathUserinfo, nil, func(req *http.Request) {
 			req.Header["Authorization"] = []string{"Bearer " + at, "Bearer " + at}
 		}), 400, `error="invalid_request"`},
@@ -348,6 +353,14 @@ func TestUserinfo_Bearer(t *testing.T) {
 			t.Errorf("an error code without a token: %q", got)
 		}
 	}
+}
+
+// machineToken gets an access token of a client for itself.
+func (r *rig) machineToken() string {
+	r.t.Helper()
+	c, secret := r.client(client.Machine)
+	resp := r.do("POST", pathToken, url.Values{"grant_type": {"client_credentials"}}, auth(string(c), secret))
+	return bodyOf(r.t, resp)["access_token"].(string)
 }
 
 // TestAuthorize_Edges: who is told what (AZ-04, AZ-06, AZ-23).
