@@ -51,6 +51,7 @@ CREATE TABLE journey (
 	id TEXT PRIMARY KEY,
 	browser_hash TEXT NOT NULL,
 	client_id TEXT NOT NULL, -- '' for our own account page
+	source TEXT NOT NULL,    -- network of the visitor, for a limit of open journeys each
 	request TEXT NOT NULL,   -- JSON: the frozen authorization request
 	state TEXT NOT NULL,     -- JSON: what this journey has settled so far
 	version BIGINT NOT NULL, -- compare-and-set on every transition
@@ -59,6 +60,7 @@ CREATE TABLE journey (
 	done_at BIGINT NOT NULL
 );
 CREATE INDEX journey_expiry ON journey (expires_at);
+CREATE INDEX journey_open ON journey (source, done_at);
 
 -- oauth/client
 CREATE TABLE client (

@@ -7,14 +7,21 @@ import (
 	"time"
 
 	"signet/internal/oauth"
+	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/store"
 )
 
 // Life is how long a journey may take. Half an hour covers a person who goes looking for a
 // password; a parked page that is older starts again at the application.
 const Life = 30 * time.Minute
+
+// MaxOpen is how many unfinished journeys one source network may have (ratelimit.SourceNetwork):
+// anybody can begin one, and it holds up to some 16 kB. A large office behind one address has far
+// fewer people who are signing in at the same time.
+const MaxOpen = 2000
 
 // The message keys of the two ways in which a journey cannot be opened.
 const (
@@ -98,8 +105,12 @@ func (s *Service) begin(ctx context.Context, browser string, client id.Client, f
 	}
 	now := s.clock.Now()
 	j := id.Journey(id.New())
-	_, err = s.db.Q(ctx).Exec(ctx, sqlInsertJourney, string(j), hash, string(client), string(request), "{}",
-		store.Micros(now), store.Micros(now.Add(Life)))
+	source := ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
+	err = s.db.Q(ctx).QueryRow(ctx, sqlInsertJourney, string(j), hash, string(client), source, string(request),
+		store.Micros(now), store.Micros(now.Add(Life)), s.maxOpen).Scan(new(int64))
+	if errors.Is(err, store.ErrNoRows) {
+		return "", errs.Retry(errs.Limited, "too_many_attempts", time.Minute)
+	}
 	if err != nil {
 		return "", errs.Wrap("begin journey", err)
 	}

@@ -45,6 +45,7 @@ type Service struct {
 	accounts Accounts
 	sessions *session.Service
 	engine   Engine
+	maxOpen  int
 }
 
 // New returns a Service.
@@ -52,7 +53,7 @@ func New(d Deps) (*Service, error) {
 	if d.DB == nil || d.Clock == nil || d.Accounts == nil || d.Sessions == nil || d.Engine == nil {
 		return nil, errors.New("signin: DB, Clock, Accounts, Sessions and Engine are required")
 	}
-	return &Service{db: d.DB, clock: d.Clock, accounts: d.Accounts, sessions: d.Sessions, engine: d.Engine}, nil
+	return &Service{db: d.DB, clock: d.Clock, accounts: d.Accounts, sessions: d.Sessions, engine: d.Engine, maxOpen: MaxOpen}, nil
 }
 
 // Authorize answers a checked authorization request at once if it can: with a code when the

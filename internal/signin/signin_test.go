@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
+	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/store"
@@ -464,6 +466,43 @@ func TestJourney_FaultsLeaveNoHalfState(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// Anybody may open a sign-in page as often as they like, and each parks a row for half an hour: one
+// network cannot fill the table. What was finished does not count, and other networks notice nothing.
+func TestBegin_OpenJourneysPerNetworkAreBounded(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		r.maxOpen = 3
+		from := func(ip string) context.Context { return audit.WithSource(t.Context(), audit.Source{IP: ip}) }
+		begin := func(ip string) (id.Journey, error) {
+			return r.BeginLocal(from(ip), id.NewToken(id.BrowserCookie), Local{Target: "/account"})
+		}
+		first, err := r.BeginLocal(from("2001:db8::1"), r.browser, Local{Target: "/account"})
+		for i := 2; i <= 3 && err == nil; i++ {
+			_, err = begin(fmt.Sprintf("2001:db8::%d", i))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = begin("2001:db8::4")
+		if !errs.Is(err, errs.Limited) || errs.As(err).RetryAfter <= 0 {
+			t.Fatalf("a fourth from the same network: %v", err)
+		}
+		if _, err := begin("2001:db8:0:1::4"); err != nil {
+			t.Errorf("another network: %v", err)
+		}
+		if _, err := r.Finish(t.Context(), r.load(first), nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := begin("2001:db8::4"); err != nil {
+			t.Errorf("after one was finished: %v", err)
+		}
+		r.clock.Advance(Life)
+		if _, err := begin("2001:db8::4"); err != nil {
+			t.Errorf("after all have expired: %v", err)
 		}
 	})
 }

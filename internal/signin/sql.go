@@ -1,8 +1,12 @@
 package signin
 
 const (
-	sqlInsertJourney = `INSERT INTO journey (id, browser_hash, client_id, request, state, version, created_at, expires_at, done_at)
-		VALUES ($1, $2, $3, $4, $5, 1, $6, $7, 0)`
+	// Counted and written in one statement, and only as far as the limit. Requests at the very same
+	// moment may exceed it by their number; it bounds the table, nothing depends on it exactly.
+	sqlInsertJourney = `INSERT INTO journey (id, browser_hash, client_id, source, request, state, version, created_at, expires_at, done_at)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS TEXT), '{}', 1, CAST($6 AS BIGINT), CAST($7 AS BIGINT), 0
+		WHERE (SELECT count(*) FROM (SELECT 1 FROM journey WHERE source = $4 AND done_at = 0 AND expires_at > $6 LIMIT $8) AS open_ones) < $8
+		RETURNING version`
 
 	sqlSelectJourney = `SELECT browser_hash, request, state, version, created_at, expires_at, done_at FROM journey WHERE id = $1`
 
