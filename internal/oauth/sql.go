@@ -98,10 +98,11 @@ const (
 const (
 	sqlSweepAccess = `DELETE FROM access_token WHERE token_hash IN (SELECT token_hash FROM access_token WHERE expires_at < $1 LIMIT $2)`
 	// A step is the evidence that its predecessor was used: it stays while that could still be
-	// presented, which is longer than its own life if lifetimes were cut meanwhile.
+	// presented, which is longer than its own life if lifetimes were cut meanwhile. Subqueries,
+	// because they are index look-ups for sure; an anti-join may read the whole table.
 	sqlSweepRefresh = `DELETE FROM refresh_token WHERE token_hash IN (SELECT token_hash FROM refresh_token s WHERE s.expires_at < $1
-		AND NOT EXISTS (SELECT 1 FROM refresh_token p WHERE p.token_hash = s.predecessor_hash AND p.expires_at >= $1)
-		AND NOT EXISTS (SELECT 1 FROM oauth_grant g WHERE g.code_hash = s.predecessor_hash AND g.code_expires_at >= $1) LIMIT $2)`
+		AND COALESCE((SELECT p.expires_at FROM refresh_token p WHERE p.token_hash = s.predecessor_hash), 0) < $1
+		AND COALESCE((SELECT g.code_expires_at FROM oauth_grant g WHERE g.code_hash = s.predecessor_hash), 0) < $1 LIMIT $2)`
 	sqlSweepGrant     = `DELETE FROM oauth_grant WHERE id IN (SELECT id FROM oauth_grant WHERE expires_at < $1 LIMIT $2)`
 	sqlSweepDenied    = `DELETE FROM token_denylist WHERE jti IN (SELECT jti FROM token_denylist WHERE expires_at < $1 LIMIT $2)`
 	sqlSweepAssertion = `DELETE FROM client_assertion WHERE (client_id, jti_hash) IN (SELECT client_id, jti_hash FROM client_assertion WHERE expires_at < $1 LIMIT $2)`
