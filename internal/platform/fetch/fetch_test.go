@@ -317,7 +317,7 @@ func TestGetJSON_ManyShareOneRequest(t *testing.T) {
 func TestGetJSON_RemembersFailures(t *testing.T) {
 	t.Parallel()
 	nw := &network{}
-	c := New(Options{Timeout: 10 * time.Millisecond, NegativeTTL: time.Hour, dial: nw.dial, Resolver: &names{seq: [][]string{{public}}}})
+	c := New(Options{Timeout: short, NegativeTTL: time.Hour, dial: nw.dial, Resolver: &names{seq: [][]string{{public}}}})
 	for range 5 {
 		if _, err := c.GetJSON(t.Context(), "https://example.com/"); err == nil || err.Error() != failure().Error() {
 			t.Errorf("%v", err)
@@ -393,7 +393,7 @@ func TestOptions_Exceptions(t *testing.T) {
 func TestGetJSON_LogsTheCause(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	c := New(Options{Timeout: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(&out, nil)), Resolver: &names{seq: [][]string{{"10.0.0.1"}}}})
+	c := New(Options{Timeout: short, Log: slog.New(slog.NewTextHandler(&out, nil)), Resolver: &names{seq: [][]string{{"10.0.0.1"}}}})
 	if _, err := c.GetJSON(t.Context(), "https://example.com/jwks?token=hunter2"); err == nil {
 		t.Fatal("no error")
 	}
