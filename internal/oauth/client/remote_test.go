@@ -64,7 +64,7 @@ func withKid(t *testing.T, kid string) string {
 func remoteService(t *testing.T) (*Service, *clock.Fake) {
 	t.Helper()
 	c := clock.NewFake(start)
-	f := fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true, Timeout: 200 * time.Millisecond, NegativeTTL: time.Nanosecond})
+	f := fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true, Timeout: 600 * time.Millisecond, NegativeTTL: time.Nanosecond})
 	return instance(t, storetest.Open(t, store.SQLite), c, f), c
 }
 
