@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"signet/internal/app"
 	"signet/internal/config"
 )
 
@@ -23,11 +22,9 @@ func configCommand(o *options) *cobra.Command {
 			Example: "  signet config check --config /etc/signet/config.yaml",
 			Args:    cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
+				o.serving = true
 				cfg, err := o.load()
 				if err != nil {
-					return err
-				}
-				if err := app.CheckFile(cfg); err != nil {
 					return err
 				}
 				where := "SQLite " + cfg.Database.Path

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -372,9 +373,18 @@ func TestConfig_CheckAndExample(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "did you mean listen?") || !strings.Contains(stderr, "tokens.code: must be between") {
 		t.Errorf("bad: %d %s", code, stderr)
 	}
-	redirects, _, _ := serveConfig(t, "clients:\n  - {id: a, kind: web, redirect_uris: ['http://a.example/#x']}\n")
-	if code, _, stderr := call(t, "config", "check", "--config", redirects); code != 1 || !strings.Contains(stderr, "clients[0] (a): redirect_uris") {
-		t.Errorf("client rules: %d %s", code, stderr)
+	// Everything in one go, each with its line, and the same from serve before it makes a store.
+	rules, _, _ := serveConfig(t, "tls: {cert_file: none.pem, key_file: none.key}\nclients:\n  - {id: a, kind: web, redirect_uris: ['http://a.example/#x']}\n  - {id: b, name: B, kind: machine, secret_sha256: zz}\n")
+	for _, args := range [][]string{{"config", "check"}, {"serve"}} {
+		code, _, stderr := call(t, append(args, "--config", rules)...)
+		for _, want := range []string{"clients[0].name: ", "clients[0].redirect_uris: ", "clients[0].secret: ", "clients[1].secret_sha256: ", "tls.cert_file: "} {
+			if !regexp.MustCompile(`config\.yaml:\d+: `+regexp.QuoteMeta(want)).MatchString(stderr) || code != 1 {
+				t.Errorf("%s: %d, no %q with its line in\n%s", args, code, want, stderr)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(rules), storeFile)); err == nil {
+		t.Error("serve made a store before it looked at the configuration")
 	}
 	code, out, _ := call(t, "config", "example")
 	want, err := os.ReadFile("../../config.example.yaml")

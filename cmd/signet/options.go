@@ -23,6 +23,9 @@ type options struct {
 	Data   string   // --data DIR, a folder made by `signet dev`
 	Config string   // --config FILE
 	Set    []string // --set key=value
+
+	// serving says that the configuration must be fit to serve with, not only to find the store.
+	serving bool
 }
 
 // defaultData is the folder of `signet dev` without --data, where other subcommands look too.
@@ -39,6 +42,14 @@ func (o *options) bind(cmd *cobra.Command) {
 	f.StringArrayVar(&o.Set, "set", nil, "set a key of the configuration: --set log.level=debug (repeatable)")
 }
 
+func (o *options) source(file string) config.Source {
+	check := app.CheckFile
+	if o.serving {
+		check = app.CheckServe
+	}
+	return config.Source{File: file, Env: os.Environ(), Set: o.Set, Check: check}
+}
+
 // load finds out which store is meant and returns its configuration.
 func (o *options) load() (*config.Config, error) {
 	switch {
@@ -49,7 +60,7 @@ func (o *options) load() (*config.Config, error) {
 	}
 	if o.Config == "" && o.Data == "" {
 		if os.Getenv("SIGNET_ISSUER") != "" { // configured by the environment alone
-			return config.Load(config.Source{Env: os.Environ(), Set: o.Set})
+			return config.Load(o.source(""))
 		}
 		if _, err := os.Stat(filepath.Join(defaultData, storeFile)); err != nil {
 			return nil, usagef("which store? --data DIR (made by signet dev) or --config FILE")
@@ -57,7 +68,7 @@ func (o *options) load() (*config.Config, error) {
 		o.Data = defaultData
 	}
 	if o.Config != "" {
-		return config.Load(config.Source{File: o.Config, Env: os.Environ(), Set: o.Set})
+		return config.Load(o.source(o.Config))
 	}
 	if len(o.Set) > 0 {
 		return nil, usagef("--set belongs to --config")

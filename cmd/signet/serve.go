@@ -35,6 +35,7 @@ func serveCommand(o *options) *cobra.Command {
 					o.Set = append(o.Set, key+"="+*value)
 				}
 			}
+			o.serving = true
 			cfg, err := o.load()
 			if err != nil {
 				return err

@@ -4,17 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"signet/internal/config"
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
+	"signet/internal/server"
 )
 
 // syncFile makes the clients and APIs of the configuration what it says.
 func (s *Services) syncFile(ctx context.Context, cfg *config.Config) error {
 	clients, apis := FileRows(cfg)
 	sum, err := s.Clients.SyncFile(ctx, clients, apis)
+	if problems := client.ProblemsOf(err); len(problems) > 0 { // one to a line, for people
+		lines := make([]string, len(problems))
+		for i, p := range problems {
+			lines[i] = p.String()
+		}
+		return errors.New("\n" + strings.Join(lines, "\n"))
+	}
 	if err == nil && sum.Changed() {
 		s.Log.InfoContext(ctx, "clients and APIs of the configuration were brought up to date",
 			"created", sum.Created, "updated", sum.Updated, "disabled", sum.Disabled,
@@ -100,15 +113,54 @@ func metadata(c config.Client) client.Metadata {
 	return m
 }
 
-// CheckFile checks the clients and APIs of a configuration as far as that is possible without
-// a store, and reports everything at once.
-func CheckFile(cfg *config.Config) error {
-	clients, _ := FileRows(cfg)
-	var problems []error
-	for i, c := range clients {
-		for _, p := range client.ProblemsOf(c.Metadata.Validate(c.Kind)) {
-			problems = append(problems, fmt.Errorf("clients[%d] (%s): %s", i, c.ID, p))
+// CheckServe is CheckFile for a configuration to serve with: the certificate must be there too. Other
+// subcommands may run where it is not.
+func CheckServe(cfg *config.Config) []config.Fault {
+	out := CheckFile(cfg)
+	if cfg.TLS.CertFile != "" && cfg.TLS.KeyFile != "" {
+		if _, err := server.LoadCertificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+			out = append(out, config.Fault{Path: "tls.cert_file", Text: err.Error()})
 		}
 	}
-	return errors.Join(problems...)
+	return out
+}
+
+// CheckFile says what is wrong with a configuration beyond its single values, as far as that can be
+// known without the store: the rules of client registration. It is the Check of config.Load, so
+// that all of it is reported before anything is touched.
+func CheckFile(cfg *config.Config) []config.Fault {
+	var out []config.Fault
+	add := func(item string, p client.Problem) {
+		out = append(out, config.Fault{Path: item + "." + p.Field, Text: p.Text})
+	}
+	clients, apis := FileRows(cfg)
+	for i, c := range clients {
+		item := fmt.Sprintf("clients[%d]", i)
+		for _, p := range client.ProblemsOf(c.Metadata.Validate(c.Kind)) {
+			add(item, p)
+		}
+		for _, p := range checkSecrets(c) {
+			add(item, p)
+		}
+	}
+	for i, a := range apis {
+		for _, scope := range slices.Sorted(maps.Keys(a.Scopes)) {
+			if slices.Contains(client.StandardScopes(), scope) {
+				add(fmt.Sprintf("apis[%d]", i), client.Problem{Field: "scopes", Text: strconv.Quote(scope) + " is a standard OpenID scope"})
+			}
+		}
+	}
+	return out
+}
+
+// checkSecrets says whether a client has the secrets that it needs, and none that it must not have.
+func checkSecrets(c client.FileClient) []client.Problem {
+	uses := c.Metadata.AuthMethod == client.SecretBasic || c.Metadata.AuthMethod == client.SecretPost
+	switch {
+	case uses && len(c.Secrets) == 0:
+		return []client.Problem{{Field: "secret", Text: "is missing: set secret_file or secret_sha256"}}
+	case !uses && len(c.Secrets) > 0 && slices.Contains(client.Kinds(), c.Kind):
+		return []client.Problem{{Field: "secret", Text: "must not be set: the client authenticates with " + string(c.Metadata.AuthMethod)}}
+	}
+	return nil
 }

@@ -149,6 +149,30 @@ func TestLoad_EveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+// What only the registry of clients can judge is reported with the rest, at its own line; a value
+// that could not be read is reported once.
+func TestLoad_CheckIsReportedWithTheRest(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{
+		"c.yaml": "issuer: https://id.example\nmaster_key_file: k\nlisten: nowhere\nclients:\n  - id: shop\n    name: Shop\n    kind: wab\n    redirect_uris: [x]\n",
+		"k":      goodKey(),
+	})
+	file := filepath.Join(dir, "c.yaml")
+	_, err := Load(Source{File: file, Check: func(c *Config) []Fault {
+		return []Fault{{"clients[0].redirect_uris", "are wrong"}, {"clients[0].kind", "is unknown"}, {"clients[0].scopes", "are missing"}}
+	}})
+	want := file + ":3: listen: \"nowhere\" is not an address such as :8080 or 127.0.0.1:8080\n" +
+		file + ":5: clients[0].scopes: are missing\n" +
+		file + ":7: clients[0].kind: \"wab\" is not one of web, spa, native, machine\n" +
+		file + ":8: clients[0].redirect_uris: are wrong"
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLoad_FlagBeatsEnvironmentBeatsFile(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{

@@ -21,7 +21,12 @@ type Source struct {
 	File string   // YAML; "" for none
 	Env  []string // as os.Environ
 	Set  []string // flags: key=value
+	// Check, if set, says what else is wrong, so that it is reported together with the rest.
+	Check func(*Config) []Fault
 }
+
+// Fault is something wrong with the value of a key, such as clients[0].redirect_uris.
+type Fault struct{ Path, Text string }
 
 // Default returns the configuration of an empty file. It is not complete: issuer and master
 // key have no default.
@@ -59,7 +64,13 @@ func load(src Source, read func(string) ([]byte, error)) (*Config, error) {
 	b.flags(root, src.Set)
 	b.readSecrets()
 	if len(b.problems) == 0 || !b.broken() {
-		for _, p := range c.validate(src.File) {
+		found := c.validate(src.File)
+		if src.Check != nil {
+			for _, f := range src.Check(c) {
+				found = append(found, c.problem(src.File, f.Path, f.Text))
+			}
+		}
+		for _, p := range found {
 			if !b.reported(p.At) {
 				b.problems = append(b.problems, p)
 			}

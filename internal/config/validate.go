@@ -3,9 +3,12 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,8 +44,19 @@ func (c *Config) validate(file string) Problems {
 			add(at, "the id "+strconv.Quote(cl.ID)+" is given twice")
 		}
 		ids[cl.ID] = true
+		if cl.ID != "" && !reID.MatchString(cl.ID) {
+			add(at+".id", strconv.Quote(cl.ID)+" is not 1 to 64 letters, digits, . _ or -, beginning with a letter or digit")
+		}
+		if strings.TrimSpace(cl.Name) == "" {
+			add(at+".name", "is missing: people see it when they are asked for consent")
+		}
 		if cl.Kind == "" {
 			add(at+".kind", "is missing: web, spa, native or machine")
+		}
+		for _, sum := range [][2]string{{"secret_sha256", cl.SecretSHA256}, {"next_secret_sha256", cl.NextSecretSHA256}} {
+			if sum[1] != "" && !reSHA256.MatchString(sum[1]) {
+				add(at+"."+sum[0], "is not 64 hexadecimal digits")
+			}
 		}
 		if cl.Secret != "" && cl.SecretSHA256 != "" || cl.NextSecret != "" && cl.NextSecretSHA256 != "" {
 			add(at, "give either a secret (or its file) or its SHA-256")
@@ -61,9 +75,27 @@ func (c *Config) validate(file string) Problems {
 			add(at, "the audience "+strconv.Quote(a.Audience)+" is given twice")
 		}
 		audiences[a.Audience] = true
+		if u, err := url.Parse(a.Audience); a.Audience != "" && (err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Path == "") {
+			add(at+".audience", strconv.Quote(a.Audience)+" is not an absolute URI such as https://api.example.com")
+		}
+		if strings.TrimSpace(a.Name) == "" {
+			add(at+".name", "is missing: people see it when they are asked for consent")
+		}
+		for _, scope := range slices.Sorted(maps.Keys(a.Scopes)) {
+			if !reScope.MatchString(scope) {
+				add(at+".scopes", strconv.Quote(scope)+" is not a scope (RFC 6749 §3.3)")
+			}
+		}
 	}
 	return ps
 }
+
+// The forms of what the registry of clients will ask for too: said here, it is said with its line.
+var (
+	reID     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	reSHA256 = regexp.MustCompile(`^(sha256:)?[0-9A-Fa-f]{64}$`)
+	reScope  = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
+)
 
 // problem places a problem where the value came from: file and line, variable or flag.
 func (c *Config) problem(file, path, text string) Problem {
@@ -130,11 +162,11 @@ func checkManagement(c *Config) (string, string) {
 }
 
 func addressProblem(s string) string {
-	_, port, err := net.SplitHostPort(s)
+	host, port, err := net.SplitHostPort(s)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
+	if err != nil || strings.ContainsAny(host, " \t/@") {
 		return strconv.Quote(s) + " is not an address such as :8080 or 127.0.0.1:8080"
 	}
 	return ""
