@@ -50,6 +50,9 @@ type Budgets struct {
 	Source ratelimit.Budget
 	// SignUp bounds sign-ups from one network, successful or not: 30 per hour.
 	SignUp ratelimit.Budget
+	// Username bounds the usernames that one account tries, taken or not: 10 per hour. Each answer
+	// tells whether somebody has that name.
+	Username ratelimit.Budget
 }
 
 func (b *Budgets) setDefaults() {
@@ -60,6 +63,7 @@ func (b *Budgets) setDefaults() {
 		{&b.Account, ratelimit.Budget{Name: "password-account", Limit: 10, Per: 15 * time.Minute}},
 		{&b.Source, ratelimit.Budget{Name: "password-source", Limit: 100, Per: 15 * time.Minute}},
 		{&b.SignUp, ratelimit.Budget{Name: "signup-source", Limit: 30, Per: time.Hour}},
+		{&b.Username, ratelimit.Budget{Name: "username-account", Limit: 10, Per: time.Hour}},
 	} {
 		if d.at.Limit == 0 {
 			*d.at = d.def

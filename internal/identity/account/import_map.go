@@ -65,7 +65,7 @@ type mapping struct {
 }
 
 func newMapping(columns []string, o ImportOptions) (mapping, error) {
-	m := mapping{column: map[string]string{}, source: "import", format: o.Passwords}
+	m := mapping{column: map[string]string{}, ignored: []string{}, source: "import", format: o.Passwords}
 	if o.Source != "" {
 		source, _ := text(100)(o.Source)
 		m.source += ":" + source

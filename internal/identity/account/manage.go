@@ -11,6 +11,7 @@ import (
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
@@ -111,13 +112,17 @@ func changed(a, b Profile) string {
 	return strings.Join(names, " ")
 }
 
-// SetUsername changes the username or, with "", removes it from an account that has an address.
+// SetUsername changes the username or, with "", removes it from an account that has an address. It
+// is for the person: the tries are counted.
 func (s *Service) SetUsername(ctx context.Context, user id.User, typed string) error {
 	var name Username
 	if typed != "" {
 		var err error
 		if name, err = ParseUsername(typed); err != nil {
 			return err
+		}
+		if _, err = s.limits.Reserve(ctx, ratelimit.Key{Budget: s.budgets.Username, Value: string(user)}); err != nil {
+			return errs.Wrap("set username", err)
 		}
 	}
 	err := s.db.InTx(ctx, func(ctx context.Context) error {

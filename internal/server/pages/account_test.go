@@ -105,6 +105,22 @@ func TestUsername_NeedsAFreshSignIn(t *testing.T) {
 	})
 }
 
+// Each try tells whether a name is taken, so there are only so many.
+func TestUsername_TriesAreCounted(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		s.user("bob")
+		s.user("alice")
+		b := s.signedIn("alice")
+		p := b.get("/account/username").at(200, "/account/username")
+		for range 10 {
+			p = b.submit(p, "/username", "username", "bob").at(409, "/account/username")
+		}
+		p = b.submit(p, "/username", "username", "carol").at(429, "/account/username")
+		b.submit(p, "/username", "username", "bob").at(429, "/account/username")
+	})
+}
+
 func TestPassword_ChangeEndsOtherSessions(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *site) {

@@ -97,7 +97,7 @@ func (p *Pages) permissions(v *visit, apis *client.APIs, scopes []string) []perm
 		case "profile":
 			one = permission{v.loc.T("scope.profile"), v.loc.T("scope.profile.detail")}
 		case "email":
-			one = permission{v.loc.T("scope.email"), a.Email}
+			one = permission{v.loc.T("scope.email"), orNothing(v.loc, a.Email)}
 		case "phone":
 			one = permission{v.loc.T("scope.phone"), orNothing(v.loc, a.Profile.PhoneNumber)}
 		case "address":

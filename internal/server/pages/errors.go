@@ -47,6 +47,8 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case status == http.StatusMethodNotAllowed:
 		key = "error.method"
+	case status == http.StatusMisdirectedRequest:
+		key = "error.host"
 	case e.Key != "" && loc.has(e.Key+".title"):
 		key = e.Key
 	}
@@ -60,6 +62,8 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case key == "error.unauthenticated":
 		m.Link = &action{URL: "/login", Text: loc.T("login.title"), Primary: true}
+	case key == "error.host": // the issuer is configuration, so this leads nowhere else
+		m.Link = &action{URL: p.d.Issuer + "/", Text: p.host, Primary: true}
 	case !strings.HasPrefix(key, "error.journey"):
 		m.Link = &action{URL: "/account", Text: loc.T("page.home")}
 	}

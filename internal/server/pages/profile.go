@@ -154,6 +154,9 @@ func (p *Pages) usernameSave(w http.ResponseWriter, r *http.Request) error {
 		if status, ok := v.failFields(err); ok {
 			return p.showUsername(w, status, v)
 		}
+		if status, text, ok := attempt(w, m.loc, err); ok {
+			return p.showUsername(w, status, v.fail("", text))
+		}
 		return err
 	}
 	return seeOther(w, "/account/profile?saved=username")

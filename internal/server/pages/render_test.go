@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/html"
 
 	"signet/internal/platform/errs"
+	"signet/internal/server"
 	"signet/web"
 )
 
@@ -501,6 +502,22 @@ func TestFail_EveryKindHasAPage(t *testing.T) {
 			if w.Code < 400 || strings.Contains(body, "account_secret") || !strings.Contains(body, p.texts.byTag[tag].T(kindKeys[kind]+".title")) {
 				t.Errorf("%s %s: %d", kind, tag, w.Code)
 			}
+		}
+	}
+}
+
+// Whoever opens the wrong name of this machine is shown the right one, and only that one.
+func TestFail_WrongHostNamesTheRightOne(t *testing.T) {
+	t.Parallel()
+	p := testPages(t)
+	for _, tag := range tagNames() {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://evil.test/login", nil)
+		r.Header.Set("Accept-Language", tag)
+		p.Fail(w, r, &server.Refusal{Status: http.StatusMisdirectedRequest, Text: "no"})
+		body := w.Body.String()
+		if w.Code != http.StatusMisdirectedRequest || !strings.Contains(body, `href="`+p.d.Issuer+`/"`) || strings.Contains(body, "evil.test") ||
+			!strings.Contains(body, p.texts.byTag[tag].T("error.host.title")) {
+			t.Errorf("%s: %d %s", tag, w.Code, body)
 		}
 	}
 }
