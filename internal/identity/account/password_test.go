@@ -34,16 +34,19 @@ func occupied(t *testing.T) *password.Service {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
+	var wg, began sync.WaitGroup
 	for range 8 {
+		began.Add(1)
 		wg.Go(func() {
+			_, _ = s.HashPatiently(ctx, herons)
+			began.Done()
 			for ctx.Err() == nil {
 				_, _ = s.HashPatiently(ctx, herons)
 			}
 		})
 	}
 	t.Cleanup(func() { cancel(); wg.Wait() })
-	time.Sleep(20 * time.Millisecond)
+	began.Wait() // from here on the slot passes from one to the next in line
 	return s
 }
 
