@@ -131,3 +131,43 @@ func TestReadme_SnippetsAreTheFiles(t *testing.T) {
 		}
 	}
 }
+
+// Security cases and fosite's traps: every test that the documents name exists, and every case
+// that code names is in the documents.
+func TestCases_NamedTestsExist(t *testing.T) {
+	t.Parallel()
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	exists := map[string]bool{}
+	cases := map[string]string{} // id → where code names it
+	id := regexp.MustCompile(`\b[A-Z]{2}-\d{2}\b`)
+	walk(t, ".go", func(rel string) {
+		text := read(t, filepath.Join("..", rel))
+		for _, m := range declared.FindAllStringSubmatch(text, -1) {
+			exists[m[1]] = true
+		}
+		for _, line := range strings.Split(text, "\n") {
+			if strings.Contains(line, "//") {
+				for _, m := range id.FindAllString(line, -1) {
+					cases[m] = rel
+				}
+			}
+		}
+	})
+	security := read(t, "security-cases.md")
+	for _, file := range []string{"security-cases.md", "fosite.md"} {
+		names := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(read(t, file), -1)
+		if len(names) < 20 {
+			t.Errorf("%s names only %d tests", file, len(names))
+		}
+		for _, m := range names {
+			if !exists[m[1]] {
+				t.Errorf("%s names %s, which does not exist", file, m[1])
+			}
+		}
+	}
+	for c, where := range cases {
+		if !strings.Contains(security, "| "+c+" |") {
+			t.Errorf("%s names case %s, which security-cases.md lacks", where, c)
+		}
+	}
+}

@@ -174,7 +174,7 @@ func TestAuthorize_Ignored(t *testing.T) {
 	}
 }
 
-// TestAuthorize_Duplicates is engine trap 3.1 no. 13 and security case AZ-06.
+// TestAuthorize_Duplicates is fosite trap 13 and security case AZ-06.
 func TestAuthorize_Duplicates(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)
@@ -190,7 +190,7 @@ func TestAuthorize_Duplicates(t *testing.T) {
 }
 
 // TestAuthorize_State: optional, opaque, byte for byte (RFC 6749 §4.1.1; fosite demands eight
-// characters and answers with an empty one, engine §2).
+// characters and answers with an empty one, docs/fosite.md).
 func TestAuthorize_State(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)

@@ -106,7 +106,7 @@ func (e *Engine) verifyHint(token string) (*idClaims, error) {
 }
 
 // verifyAccess checks a JWT access token's signature, type, issuer and lifetime; whether it was
-// revoked is for the store. An ID token fails by its typ (engine trap 3.1 no. 10).
+// revoked is for the store. An ID token fails by its typ (fosite trap 10).
 func (e *Engine) verifyAccess(token string) (*accessClaims, error) {
 	raw, err := e.keys.Verify(token, typAccess)
 	if err != nil {

@@ -45,7 +45,7 @@ func (e *Engine) authenticate(ctx context.Context, h http.Header, form url.Value
 	if err != nil {
 		return nil, err
 	}
-	// An unknown client costs the same work as a known one (engine trap 3.1 no. 16).
+	// An unknown client costs the same work as a known one (fosite trap 16).
 	match := cr.method == client.None || c.VerifySecret(cr.secret, e.clock.Now())
 	switch {
 	case c == nil:

@@ -163,8 +163,8 @@ func signJWS(t testing.TB, key jose.SigningKey, payload []byte, header map[jose.
 	return must(jws.CompactSerialize())
 }
 
-// TestAssertion_F9_Rules is security cases TK-12 and TK-13 (RFC 7523 §3, RFC 8725; engine trap 3.1
-// no. 12): each condition alone.
+// TestAssertion_F9_Rules is security cases TK-12 and TK-13 (RFC 7523 §3, RFC 8725; fosite trap
+// 12): each condition alone.
 func TestAssertion_F9_Rules(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
@@ -259,11 +259,11 @@ func TestAssertion_Replay(t *testing.T) {
 		wantCode(t, send(r, a), "")
 		wantCode(t, send(r, a), InvalidClient)
 		wantCode(t, send(other, a), InvalidClient)
-		wantCode(t, send(other, b), "") // jti are the client's own (trap 3.1 no. 12)
+		wantCode(t, send(other, b), "") // jti are the client's own (fosite trap 12)
 	})
 }
 
-// TestClientAuth_SaysNothing: every failure looks the same from outside (trap 3.1 nos. 15, 16).
+// TestClientAuth_SaysNothing: every failure looks the same from outside (fosite traps 15, 16).
 func TestClientAuth_SaysNothing(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)

@@ -73,7 +73,7 @@ func (g *grantRow) stands(c *client.Client, now time.Time) bool {
 }
 
 // revokeGrant ends a grant and everything under it, with the reason, in a transaction of its own:
-// the error that follows must not undo it (engine trap 3.1 no. 4).
+// the error that follows must not undo it (fosite trap 4).
 func (e *Engine) revokeGrant(ctx context.Context, g *grantRow, reason string) error {
 	return e.db.InTx(ctx, func(ctx context.Context) error {
 		var gid string

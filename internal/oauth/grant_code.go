@@ -21,7 +21,7 @@ type codeGrant struct {
 }
 
 // HandleTokenEndpointRequest judges the code. The order matters: whose code it is comes first, so
-// that nobody else's attempt has an effect (engine F16); use before expiry, so that a replay is
+// that nobody else's attempt has an effect (fosite F16); use before expiry, so that a replay is
 // seen as one.
 func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.AccessRequester) error {
 	f, err := flowOf(ar)
@@ -53,7 +53,7 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Ac
 	case f.form.Get("redirect_uri") != g.RedirectURI: // RFC 6749 §4.1.3
 		return invalidGrant("redirect_uri differs")
 	case !verifies(g.CodeChallenge, f.form.Get("code_verifier")):
-		// One failed verifier kills the code (engine F5): the next guess meets nothing.
+		// One failed verifier kills the code (fosite F5): the next guess meets nothing.
 		return h.e.reused(ctx, g, "code_verifier does not match")
 	case !g.stands(f.client, f.now):
 		return invalidGrant("user inactive or consent withdrawn")

@@ -27,7 +27,7 @@ type presented struct {
 	usedAt    time.Time
 }
 
-// HandleTokenEndpointRequest judges the token, its owner first (engine F16).
+// HandleTokenEndpointRequest judges the token, its owner first (fosite F16).
 func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.AccessRequester) error {
 	f, err := flowOf(ar)
 	if err != nil {

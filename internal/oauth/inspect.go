@@ -139,8 +139,8 @@ type Introspection struct {
 
 // Introspect answers an introspection request (RFC 7662 §2). Callers are confidential clients. A
 // caller learns about the tokens that were issued to itself, and about those made out to an API
-// (audience) that it is registered with; everything else is inactive to it (engine trap 3.1
-// no. 7). A refresh token is only ever reported to its own client, and only when token_type_hint
+// (audience) that it is registered with; everything else is inactive to it (fosite trap
+// 7). A refresh token is only ever reported to its own client, and only when token_type_hint
 // says that this is what was meant: an API must not take one for an access token.
 func (e *Engine) Introspect(ctx context.Context, h http.Header, form url.Values) (*Introspection, error) {
 	if duplicate(form) != "" {

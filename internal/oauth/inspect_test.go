@@ -17,7 +17,7 @@ import (
 )
 
 // TestIntrospect_F8_Callers: only confidential clients, only about their own tokens or those for
-// an API that they are registered with (engine trap 3.1 no. 7).
+// an API that they are registered with (fosite trap 7).
 func TestIntrospect_F8_Callers(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
@@ -46,7 +46,7 @@ func TestIntrospect_F8_Callers(t *testing.T) {
 	})
 }
 
-// TestIntrospect_Inactive is security case IN-02, and engine trap 3.1 no. 10: an ID token is never
+// TestIntrospect_Inactive is security case IN-02, and fosite trap 10: an ID token is never
 // an access token.
 func TestIntrospect_Inactive(t *testing.T) {
 	t.Parallel()

@@ -122,7 +122,7 @@ func (h *codeIssuer) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosi
 	codeEnd := p.now.Add(h.e.ttl.Code)
 	grantEnd := codeEnd.Add(h.e.accessTTL(p.client))
 	if slices.Contains(p.scopes, ScopeOfflineAccess) {
-		// The family's absolute end is set here, once (engine F12).
+		// The family's absolute end is set here, once (fosite F12).
 		grantEnd = p.now.Add(or(p.client.Metadata.RefreshAbsoluteTTL, h.e.ttl.RefreshAbsolute))
 	}
 	var gid string

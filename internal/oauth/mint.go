@@ -49,7 +49,7 @@ func (e *Engine) mint(ctx context.Context, f *flow) (*opaque, error) {
 }
 
 // signAccess makes a JWT access token (RFC 9068 §2.2). Claims are built afresh for every token:
-// iat and jti are never inherited (engine trap 3.2).
+// iat and jti are never inherited (docs/fosite.md).
 func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 	c := accessClaims{
 		Issuer: e.issuer, Subject: string(f.client.ID), Audience: aud, ClientID: string(f.client.ID), Scope: f.out.Scope,
@@ -127,7 +127,7 @@ func (e *Engine) sealToken(hash, token string) string {
 }
 
 // nextRefresh makes the flow's next refresh token. Its end moves with use, but never beyond the
-// grant's (engine F12).
+// grant's (fosite F12).
 func (e *Engine) nextRefresh(f *flow) step {
 	token := id.NewToken(id.RefreshToken)
 	hash, _ := id.Hash(id.RefreshToken, token)

@@ -67,7 +67,7 @@ func onlyInvalidGrant(t *testing.T, failed []error) {
 	}
 }
 
-// TestRace_F4_OneCode is engine trap 3.1 no. 2: of many redemptions at once one succeeds, the rest
+// TestRace_F4_OneCode is fosite trap 2: of many redemptions at once one succeeds, the rest
 // are invalid_grant, and because the code was used twice its tokens die.
 func TestRace_F4_OneCode(t *testing.T) {
 	t.Parallel()

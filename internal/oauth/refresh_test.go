@@ -131,7 +131,7 @@ func TestRefresh_F12_AbsoluteEnd(t *testing.T) {
 }
 
 // TestRefresh_Narrowing is security case RT-07 (RFC 6749 §6, RFC 8707 §2.2). fosite ignores both
-// (engine §2).
+// (docs/fosite.md).
 func TestRefresh_Narrowing(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)

@@ -14,7 +14,7 @@ import (
 
 // Revoke answers a revocation request (RFC 7009 §2). Without an error the token is dead, or was
 // never the caller's: unknown and foreign tokens are no error and stay as they are (§2.2). A fault
-// of the store is an error, so that no client believes a live token dead (§2.2.1, engine F6).
+// of the store is an error, so that no client believes a live token dead (§2.2.1, fosite F6).
 func (e *Engine) Revoke(ctx context.Context, h http.Header, form url.Values) error {
 	if duplicate(form) != "" {
 		return refuse(InvalidRequest, "A parameter occurs more than once.")

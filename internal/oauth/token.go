@@ -79,7 +79,7 @@ func (e *Engine) Token(ctx context.Context, h http.Header, form url.Values) (*To
 }
 
 // ownError keeps fosite's errors out of answers: their texts tell too much and some of their codes
-// are registered nowhere (engine trap 3.1 no. 15). Everything a client can cause is caught before
+// are registered nowhere (fosite trap 15). Everything a client can cause is caught before
 // its core could object, so what arrives here is a plain invalid_request at most.
 func ownError(err error) error {
 	var theirs *fosite.RFC6749Error

@@ -50,7 +50,7 @@ func TestToken_CodeFlow(t *testing.T) {
 	})
 }
 
-// TestToken_F5_PKCEStrip is engine trap 3.1 no. 1 (security case TK-06): a wrong verifier, then
+// TestToken_F5_PKCEStrip is fosite trap 1 (security case TK-06): a wrong verifier, then
 // none, then the right one.
 func TestToken_F5_PKCEStrip(t *testing.T) {
 	t.Parallel()
@@ -102,7 +102,7 @@ func TestToken_Verifier(t *testing.T) {
 }
 
 // TestToken_ReusedCodeRevokesGrant: the second use of a code ends what the first gave (RFC 6749
-// §4.1.2), and the revocation survives the error (engine trap 3.1 no. 4).
+// §4.1.2), and the revocation survives the error (fosite trap 4).
 func TestToken_ReusedCodeRevokesGrant(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
@@ -130,7 +130,7 @@ func TestToken_ReusedCodeRevokesGrant(t *testing.T) {
 }
 
 // TestToken_F16_ForeignClient is security case TK-02: another client's attempt, before or after
-// redemption, has no effect on the owner (engine trap 3.1 no. 5).
+// redemption, has no effect on the owner (fosite trap 5).
 func TestToken_F16_ForeignClient(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
@@ -296,7 +296,7 @@ func (b *beforeWrite) QueryRow(ctx context.Context, sql string, args ...any) sto
 }
 
 // TestToken_GrantTypes is security case TK-16; an unknown grant is unsupported_grant_type, which
-// fosite never sends (engine §2).
+// fosite never sends (docs/fosite.md).
 func TestToken_GrantTypes(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)
@@ -391,7 +391,7 @@ func TestToken_ClientCredentials(t *testing.T) {
 	})
 }
 
-// TestToken_FreshClaimsPerToken is engine trap 3.2: iat and jti are never inherited (RT-10).
+// TestToken_FreshClaimsPerToken is docs/fosite.md: iat and jti are never inherited (RT-10).
 func TestToken_FreshClaimsPerToken(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)
@@ -416,7 +416,7 @@ func TestToken_FreshClaimsPerToken(t *testing.T) {
 }
 
 // TestToken_Algorithms: each client gets ID tokens in its algorithm, with the right at_hash
-// (engine trap 3.2: SHA-512 for Ed25519).
+// (docs/fosite.md: SHA-512 for Ed25519).
 func TestToken_Algorithms(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)

@@ -483,7 +483,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// TestStoreDown_F6: 503 with Retry-After on each endpoint, never an answer (engine trap 3.1 no. 6).
+// TestStoreDown_F6: 503 with Retry-After on each endpoint, never an answer (fosite trap 6).
 func TestStoreDown_F6(t *testing.T) {
 	t.Parallel()
 	dead := false
