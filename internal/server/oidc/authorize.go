@@ -11,9 +11,7 @@ import (
 
 // authorize checks an authorization request and hands it to the pages, which look at the session.
 func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
-	if r.Method == http.MethodHead { // a code must not be made for nobody to see
-		w.Header().Set("Allow", "GET, POST")
-		w.WriteHeader(http.StatusMethodNotAllowed)
+	if refusedHead(w, r) { // a code must not be made for nobody to see
 		return nil
 	}
 	r = withSource(r)
@@ -29,6 +27,16 @@ func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
 		return e.refused(w, r, err)
 	}
 	return nil
+}
+
+// refusedHead answers HEAD where a GET has an effect (RFC 9110 §9.2.1 wants it safe).
+func refusedHead(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodHead {
+		return false
+	}
+	w.Header().Set("Allow", "GET, POST")
+	w.WriteHeader(http.StatusMethodNotAllowed)
+	return true
 }
 
 // refused tells the application where that is safe, else the person. What is not of the protocol
@@ -51,6 +59,9 @@ func (e *Endpoints) refused(w http.ResponseWriter, r *http.Request, err error) e
 
 // logout checks a logout request and hands it to the pages (OIDC RP-Initiated Logout §2).
 func (e *Endpoints) logout(w http.ResponseWriter, r *http.Request) error {
+	if refusedHead(w, r) { // something that looks at links must not end a session
+		return nil
+	}
 	r = withSource(r)
 	form, err := server.Form(r)
 	if err != nil {

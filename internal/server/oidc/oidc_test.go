@@ -397,6 +397,9 @@ func TestAuthorize_Edges(t *testing.T) {
 	if resp := r.do("HEAD", pathAuthorize+"?"+ask(c).Encode(), nil, nil); resp.StatusCode != 405 {
 		t.Errorf("HEAD: %d", resp.StatusCode)
 	}
+	if resp := r.do("HEAD", pathLogout+"?state=x", nil, nil); resp.StatusCode != 405 || r.pages.logout != nil {
+		t.Errorf("HEAD of logout: %d %v", resp.StatusCode, r.pages.logout)
+	}
 	if resp := r.do("GET", pathLogout+"?state=x", nil, nil); resp.StatusCode != 200 || r.pages.logout == nil || r.pages.logout.Trusted {
 		t.Errorf("logout: %d %+v", resp.StatusCode, r.pages.logout)
 	}
