@@ -21,7 +21,7 @@ import (
 
 const (
 	maxAssertionLife = 5 * time.Minute
-	skew             = time.Minute // accepted difference of clocks (security decision 28)
+	skew             = time.Minute // accepted difference of clocks
 	maxJTI           = 256
 )
 

@@ -287,7 +287,7 @@ func TestAuthorize_Hint(t *testing.T) {
 	wantCode(t, err, "")
 }
 
-// TestIssue_Rereads: the one issuing function looks again at everything (security decision 4).
+// TestIssue_Rereads: the one issuing function looks again at everything.
 func TestIssue_Rereads(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {

@@ -1,6 +1,6 @@
 // Package clock is the only place that reads the time. Everything else is given a Clock,
 // so that tests can move it and so that several instances agree: the serving process
-// disciplines its clock by the database's (security decision: expiry of shared rows is
+// disciplines its clock by the database's (the expiry of shared rows is
 // judged by one clock).
 package clock
 

@@ -76,7 +76,7 @@ func (e *Endpoints) logout(w http.ResponseWriter, r *http.Request) error {
 
 // repost turns a POST from another site into a GET of the same parameters. The cookies of this
 // site come with the GET only (SameSite=Lax), and the POST itself changes nothing (OIDC Core
-// §3.1.2.1; security decision 15).
+// §3.1.2.1).
 func (e *Endpoints) repost(path string) server.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if r.URL.RawQuery != "" { // each parameter once: either here or there (RFC 6749 §3.1)
