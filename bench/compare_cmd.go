@@ -28,7 +28,7 @@ func runCompare(ctx context.Context, args []string) error {
 	fs.DurationVar(&o.Round, "round", 500*time.Millisecond, "time of one measurement")
 	fs.IntVar(&o.Workers, "workers", 16, "requests under way at the same time")
 	parts := fs.String("parts", "", "only these, with commas: "+strings.Join(compare.Parts, ", "))
-	flows := fs.String("flows", "", "only these flows in the part ratios")
+	flows := fs.String("flows", "", "only these flows in the parts ratios and flat")
 	asJSON := fs.String("json", "", "also write the report to this file")
 	strict := fs.Bool("strict", false, "fail when an aim is missed")
 	_ = fs.Parse(args) // exits on error

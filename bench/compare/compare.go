@@ -30,7 +30,7 @@ type Options struct {
 	Round    time.Duration // of one measurement
 	Workers  int
 	Parts    []string // of Parts; empty means all
-	Flows    []string // limits the part ratios to these; empty means all
+	Flows    []string // limits the parts ratios and flat to these; empty means all
 	Log      io.Writer
 }
 

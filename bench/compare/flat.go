@@ -25,6 +25,9 @@ func (r *run) flat(ctx context.Context, small *instance) error {
 	}
 	workers := runtime.NumCPU()
 	for _, name := range []string{"login", "code", "refresh"} {
+		if !r.flow(name) {
+			continue
+		}
 		f, err := load.Find(name)
 		if err != nil {
 			return err
@@ -35,12 +38,13 @@ func (r *run) flat(ctx context.Context, small *instance) error {
 				return fmt.Errorf("%s, %s: %w", name, in.name, err)
 			}
 		}
-		length := r.Round
+		// Short rounds, and many: latency suffers from neighbours more than a rate does.
+		rounds, length := 2*r.Rounds, r.Round
 		if name == "login" {
-			length *= 6
+			rounds, length = r.Rounds, 6*r.Round
 		}
 		var ratios, tails []float64
-		for round := range r.Rounds + 1 {
+		for round := range rounds + 1 {
 			var res [2]load.Result
 			// Whoever goes second finds the processor warmer: take turns.
 			for _, i := range [][]int{{0, 1}, {1, 0}}[round%2] {
