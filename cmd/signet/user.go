@@ -33,8 +33,7 @@ func userCommand(o *options) *cobra.Command {
 	}
 	cmd.AddCommand(userCreate(o), userList(o), userShow(o), userSetPassword(o),
 		userAct(o, "disable", "Bar an account from signing in, and end all its sign-ins", "disabled", disableUser),
-		userAct(o, "enable", "Let a disabled account sign in again", "enabled",
-			func(ctx context.Context, s *app.Services, u id.User) error { return s.Accounts.Enable(ctx, u) }),
+		userAct(o, "enable", "Let a disabled account sign in again", "enabled", enableUser),
 		userAct(o, "delete", "Delete an account with everything that hangs on it", "deleted", deleteUser),
 		userImport(o),
 	)
@@ -231,6 +230,21 @@ func userAct(o *options, verb, short, done string, act func(context.Context, *ap
 func disableUser(ctx context.Context, s *app.Services, u id.User) error {
 	return s.DB.InTx(ctx, func(ctx context.Context) error {
 		if err := s.Accounts.Disable(ctx, u); err != nil {
+			return err
+		}
+		return s.Journeys.EndOthers(ctx, u, "")
+	})
+}
+
+// enableUser also ends what a login that was on its way began while the account was being disabled:
+// what comes back must not include it.
+func enableUser(ctx context.Context, s *app.Services, u id.User) error {
+	return s.DB.InTx(ctx, func(ctx context.Context) error {
+		a, err := s.Accounts.ByID(ctx, u)
+		if err != nil || a.Status == account.Active {
+			return err
+		}
+		if err := s.Accounts.Enable(ctx, u); err != nil {
 			return err
 		}
 		return s.Journeys.EndOthers(ctx, u, "")

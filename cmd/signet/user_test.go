@@ -166,6 +166,28 @@ func TestUser_Life(t *testing.T) {
 	})
 }
 
+// A login that was on its way while the account was disabled may have begun a session after all the
+// others were ended: it is worthless, and stays so.
+func TestUser_EnableBringsNoSessionBack(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	p.ok("", "create", "--username", "jane")
+	p.ok("", "disable", "jane")
+	p.open(func(ctx context.Context, s *app.Services) {
+		a, err := s.Accounts.ByIdentifier(ctx, "jane")
+		if err == nil {
+			_, _, err = s.Sessions.Start(ctx, a.ID, session.Event{Method: session.Password, At: s.Clock.Now()})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	p.ok("", "enable", "jane")
+	if out := p.ok("", "show", "jane", "--json"); !strings.Contains(out, `"sessions": 0`) || !strings.Contains(out, `"active"`) {
+		t.Errorf("enabled again: %s", out)
+	}
+}
+
 func TestUser_MistakesAreExplained(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)

@@ -31,15 +31,60 @@ func errLogin() error { return errs.New(errs.Unauthenticated, "login_failed", ni
 // a password are one error of kind errs.Unauthenticated after the same work: one read, one
 // reservation, one hash, one audit record. It may also return errs.Limited and errs.Busy. A
 // hash that is foreign or cheaper than today's is replaced.
-func (s *Service) Authenticate(ctx context.Context, identifier string, pw seal.Secret) (Account, error) {
+//
+// What follows from the proof, such as the beginning of a session, is given as also and runs in one
+// transaction that holds on to the password: checking takes a while, and whoever replaces a
+// password ends what it had opened. Logins that are on their way at that moment must not be missed.
+func (s *Service) Authenticate(ctx context.Context, identifier string, pw seal.Secret, also ...func(context.Context, Account) error) (Account, error) {
 	c, err := s.find(ctx, identifier)
 	if err != nil {
 		return Account{}, errs.Wrap("authenticate", err)
 	}
-	if _, err := s.verify(ctx, "login", c, pw); err != nil {
+	if c.hash, err = s.verify(ctx, "login", c, pw); err != nil {
 		return Account{}, err
 	}
-	return c.Account, nil
+	if len(also) == 0 {
+		return c.Account, nil
+	}
+	return c.Account, s.whileProven(ctx, c, pw, also)
+}
+
+// whileProven runs also if the password is still the one that c was proven with. If it was
+// replaced, the new one is checked: it may be the same under a better hash, from another login.
+func (s *Service) whileProven(ctx context.Context, c credential, pw seal.Secret, also []func(context.Context, Account) error) error {
+	const tries = 3
+	for range tries {
+		held := false
+		err := s.db.InTx(ctx, func(ctx context.Context) error {
+			n, err := s.db.Q(ctx).Exec(ctx, sqlHoldHash, string(c.ID), c.hash)
+			if held = n > 0; err != nil || !held {
+				return err
+			}
+			for _, fn := range also {
+				if err := fn(ctx, c.Account); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || held {
+			return errs.Wrap("authenticate", err)
+		}
+		if c, err = s.credential(ctx, c.ID); err != nil {
+			if errs.Is(err, errs.NotFound) {
+				return errLogin()
+			}
+			return errs.Wrap("authenticate", err)
+		}
+		result, err := s.passwords.Verify(ctx, c.hash, pw)
+		if err != nil {
+			return errs.Wrap("authenticate", err)
+		}
+		if reason := refusal(c, result); reason != "" {
+			return s.refuse(ctx, "login", c, reason)
+		}
+	}
+	return errs.New(errs.Conflict, "", errors.New("the password is being changed by others"))
 }
 
 // Reauthenticate checks the password of a user who is signed in, within the same budgets.

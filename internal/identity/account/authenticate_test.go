@@ -329,3 +329,51 @@ func TestReauthenticate(t *testing.T) {
 		}
 	})
 }
+
+// A login that was being checked while the password was replaced opens nothing; one whose hash was
+// only improved meanwhile does.
+func TestAuthenticate_PasswordReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	each(t, func(f *fixture) {
+		a := f.signUp("alice@example.com", "alice")
+		during := func(act func()) *Service { // act happens after the check: look up, reserve, give back, begin
+			n := 0
+			return newService(f.t, f.db.Wrapped(func(q store.Querier) store.Querier {
+				if n++; n == 3 {
+					act()
+				}
+				return q
+			}), f.clock)
+		}
+		opened := 0
+		open := func(ctx context.Context, got Account) error {
+			store.MustTx(ctx)
+			if got.ID != a.ID {
+				f.t.Errorf("opened for %q", got.ID)
+			}
+			opened++
+			return nil
+		}
+		s := during(func() {
+			if err := f.SetPassword(f.ctx(), a.ID, otters); err != nil {
+				f.t.Error(err)
+			}
+		})
+		if _, err := s.Authenticate(f.ctx(), "alice", herons, open); !errs.Is(err, errs.Unauthenticated) || opened != 0 {
+			f.t.Errorf("with the old password: %v, opened %d", err, opened)
+		}
+		foreign := fmt.Sprintf(foreignHash, pbkdf2SHA256(string(otters.Reveal()), "salt", 10))
+		s = during(func() { f.withHash(a, foreign) })
+		if _, err := s.Authenticate(f.ctx(), "alice", otters, open); err != nil || opened != 1 {
+			f.t.Errorf("with the same password under another hash: %v, opened %d", err, opened)
+		}
+		s = during(func() {
+			if err := f.Delete(f.ctx(), a.ID); err != nil {
+				f.t.Error(err)
+			}
+		})
+		if _, err := s.Authenticate(f.ctx(), "alice", otters, open); !errs.Is(err, errs.Unauthenticated) || opened != 1 {
+			f.t.Errorf("deleted: %v, opened %d", err, opened)
+		}
+	})
+}

@@ -30,7 +30,9 @@ const (
 	sqlSetHash = `INSERT INTO password_credential (account_id, hash, changed_at) VALUES ($1, $2, $3)
 		ON CONFLICT (account_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`
 	// Compare-and-set on the hash that was verified: whoever changed the password meanwhile wins.
-	sqlChangeHash  = `UPDATE password_credential SET hash = $2, changed_at = $3 WHERE account_id = $1 AND hash = $4`
+	sqlChangeHash = `UPDATE password_credential SET hash = $2, changed_at = $3 WHERE account_id = $1 AND hash = $4`
+	// Changes nothing, but waits for whoever is changing it, and makes them wait.
+	sqlHoldHash    = `UPDATE password_credential SET hash = hash WHERE account_id = $1 AND hash = $2`
 	sqlUpgradeHash = `UPDATE password_credential SET hash = $2 WHERE account_id = $1 AND hash = $3`
 
 	sqlTakenEmails    = `SELECT address_key, account_id FROM email_address WHERE address_key IN `

@@ -1,11 +1,13 @@
 package pages
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"net/url"
 	"time"
 
+	"signet/internal/identity/account"
 	"signet/internal/identity/session"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/seal"
@@ -106,7 +108,18 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 	if len(page.Problems) > 0 {
 		return p.showLogin(w, r, v, http.StatusUnprocessableEntity, page)
 	}
-	a, err := p.d.Accounts.Authenticate(r.Context(), form.Get("identifier"), seal.Secret(form.Get("password")))
+	var sess session.Session
+	var cookie string
+	j := *v.j
+	_, err = p.d.Accounts.Authenticate(r.Context(), form.Get("identifier"), seal.Secret(form.Get("password")),
+		func(ctx context.Context, a account.Account) (err error) {
+			j = *v.j // as it was, should the transaction be tried again
+			sess, cookie, err = p.d.Journeys.Authenticated(ctx, &j, a.ID, session.Password, v.sess)
+			return err
+		})
+	if errs.Is(err, errs.Conflict) {
+		return p.overtaken(w, v, err)
+	}
 	if err != nil {
 		status, text, ok := attempt(w, v.loc, err)
 		if !ok {
@@ -118,12 +131,8 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.showLogin(w, r, v, status, page.fail("", text))
 	}
-	sess, cookie, err := p.d.Journeys.Authenticated(r.Context(), v.j, a.ID, session.Password, v.sess)
-	if err != nil {
-		return p.overtaken(w, v, err)
-	}
 	setCookie(w, r, cookieSession, cookie, 0)
-	v.sess = &sess
+	v.j, v.sess = &j, &sess
 	return p.proceed(w, r, v)
 }
 
