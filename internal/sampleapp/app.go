@@ -44,6 +44,7 @@ var Scopes = []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAcc
 // App is the application. It keeps everything in memory: a restart signs everybody out.
 type App struct {
 	o        Options
+	host     string // of its own address
 	http     *http.Client
 	mux      *http.ServeMux
 	sessions sessions
@@ -66,7 +67,11 @@ func New(o Options) (*App, error) {
 	if o.Issuer == "" || o.ClientID == "" || o.ClientSecret == "" || o.URL == "" {
 		return nil, errors.New("sampleapp: issuer, client id, client secret and URL are required")
 	}
-	a := &App{o: o, http: &http.Client{Timeout: 10 * time.Second}, mux: http.NewServeMux(), sessions: sessions{byID: map[string]*visitor{}}}
+	own, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("sampleapp: %w", err)
+	}
+	a := &App{o: o, host: own.Host, http: &http.Client{Timeout: 10 * time.Second}, mux: http.NewServeMux(), sessions: sessions{byID: map[string]*visitor{}}}
 	a.mux.HandleFunc("GET /{$}", a.home)
 	a.mux.HandleFunc("GET /style.css", style)
 	a.mux.HandleFunc("POST /login", a.login)
@@ -84,6 +89,12 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
+	// People return from the provider to the registered address, and cookies belong to one name:
+	// who opened 127.0.0.1 instead of localhost must begin there too.
+	if r.Host != a.host {
+		http.Redirect(w, r, a.o.URL+"/", http.StatusSeeOther)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	http.NewCrossOriginProtection().Handler(a.mux).ServeHTTP(w, r)
 }

@@ -272,6 +272,29 @@ func TestApp_FormsOfOtherSites(t *testing.T) {
 	}
 }
 
+// The provider sends people back to the registered name; the cookie must have been set under it.
+func TestApp_AnswersUnderItsOwnNameOnly(t *testing.T) {
+	t.Parallel()
+	a, err := New(Options{Issuer: "http://localhost:8080", ClientID: "sample", ClientSecret: "s", URL: "http://localhost:8081"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]int{
+		"http://localhost:8081/": http.StatusOK, "http://127.0.0.1:8081/": http.StatusSeeOther, "http://evil.test/callback?code=c": http.StatusSeeOther,
+	} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		if to := w.Header().Get("Location"); w.Code != want || want == http.StatusSeeOther && to != "http://localhost:8081/" || len(w.Result().Cookies()) > 0 {
+			t.Errorf("%s: %d %q", target, w.Code, to)
+		}
+	}
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8081/login", nil))
+	if w.Code != http.StatusSeeOther || len(w.Result().Cookies()) > 0 {
+		t.Errorf("post: %d", w.Code)
+	}
+}
+
 func TestSessions_AreBounded(t *testing.T) {
 	t.Parallel()
 	s := &sessions{byID: map[string]*visitor{}}
