@@ -17,7 +17,7 @@ export NO_COLOR=1
 # multiplies time by ten, so it does not run on the rest.
 race_packages=(./internal/platform/... ./internal/identity/... ./internal/oauth/... ./internal/signin/... ./internal/server/... ./internal/app/...)
 
-node_test() { node --test --test-reporter=spec --test-timeout=600000 "$@"; }
+node_test() { node --test --test-concurrency=2 --test-reporter=spec --test-timeout=600000 "$@"; }
 
 setup() { test/setup.sh; }
 build() { go build -trimpath -ldflags '-s -w' -o bin/signet ./cmd/signet && go vet ./...; }
