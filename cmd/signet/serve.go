@@ -50,6 +50,7 @@ func serveCommand(o *options) *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, cfg *config.Config) error {
+	app.LetHeapGrow()
 	log := newLog(cmd.ErrOrStderr(), cfg)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
