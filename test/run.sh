@@ -22,7 +22,9 @@ node_test() { node --test --test-concurrency=2 --test-reporter=spec --test-timeo
 setup() { test/setup.sh; }
 build() { go build -trimpath -ldflags '-s -w' -o bin/signet ./cmd/signet && go vet ./...; }
 format() { test/format.sh; }
-go-tests() { test/postgres/run.sh go test ./...; }
+go-tests() { go list ./... | grep -v '^signet/test/' | xargs test/postgres/run.sh go test; }
+# One package at a time: these start, kill and time whole processes.
+process-tests() { test/postgres/run.sh go test -p 1 ./test/...; }
 race() { CGO_ENABLED=1 test/postgres/run.sh go test -race "${race_packages[@]}"; }
 browser() { test/postgres/run.sh bash -c "$(declare -f node_test); node_test test/browser/*.test.mjs"; }
 relying-parties() {
@@ -31,7 +33,7 @@ relying-parties() {
 examples() { node_test test/examples/*.test.mjs; }
 readme() { test/readme/run.sh README.md; }
 
-sections=(setup build format go-tests race browser relying-parties examples readme)
+sections=(setup build format go-tests process-tests race browser relying-parties examples readme)
 if [ $# -gt 0 ]; then
 	sections=("$@")
 fi
