@@ -232,3 +232,18 @@ test('an application loses its access', async () => {
   await page.goto(authorizeUrl(provider, client, place, { scope: 'openid email' }))
   await page.waitForSelector(button('answer', 'allow'))
 })
+
+test('language switch on every page of the account', async () => {
+  await page.goto(`${provider.issuer}/login`)
+  await logIn(page, person)
+  await page.waitForSelector('nav a[href="/account/sessions"]')
+  for (const path of ['/account', '/account/profile', '/account/username', '/account/password', '/account/sessions', '/account/applications', '/logout']) {
+    await page.goto(provider.issuer + path)
+    for (const tag of ['ko', 'en']) {
+      await page.click(language(tag))
+      await page.waitForSelector(`html[lang=${tag}]`)
+      assert.equal(new URL(page.url()).pathname, path)
+    }
+  }
+  assertQuiet(who)
+})

@@ -3,7 +3,7 @@ import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { startDev } from '../lib/signet.mjs'
 import { authorizeUrl, landing } from '../lib/landing.mjs'
-import { launch, visitor, assertQuiet } from '../lib/browser.mjs'
+import { launch, visitor, assertQuiet, picture } from '../lib/browser.mjs'
 import { logIn, primary, signUp, somebody } from '../lib/pages.mjs'
 
 let browser, provider, place, client
@@ -174,5 +174,44 @@ test('every page forbids frames, foreign scripts, caching and referrers', async 
     assert.equal(header('x-content-type-options'), 'nosniff', path)
     assert.match(header('cross-origin-opener-policy'), /same-origin/, path)
     assert.doesNotMatch(await answer.text(), /<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)/, `${path}: nothing inline`)
+  }
+})
+
+test('wider text spacing breaks nothing at 320 px (WCAG 1.4.12)', async () => {
+  for (const lang of ['en', 'ko']) {
+    const who = await visitor(browser, { lang, width: 320 })
+    try {
+      for (const url of [ask(), `${provider.issuer}/signup`, `${provider.issuer}/no/such/page`]) {
+        await who.page.goto(url)
+        const overflow = await who.page.evaluate(() => {
+          const sheet = new CSSStyleSheet()
+          sheet.replaceSync('* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important } p { margin-bottom: 2em !important }')
+          document.adoptedStyleSheets.push(sheet)
+          const cut = [...document.querySelectorAll('button, a, label, h1, p')]
+            .filter((el) => el.checkVisibility() && getComputedStyle(el).overflowX !== 'visible' && el.scrollWidth > el.clientWidth + 1)
+            .map((el) => el.outerHTML.slice(0, 80))
+          return { sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth, cut }
+        })
+        assert.deepEqual(overflow, { sideways: 0, cut: [] }, url)
+      }
+    } finally {
+      await who.close()
+    }
+  }
+})
+
+test('forced colours keep every control visible', async () => {
+  const who = await visitor(browser)
+  try {
+    await who.page.emulateMedia({ forcedColors: 'active' })
+    await who.page.goto(ask())
+    await picture(who.page, 'login.forced-colours')
+    const edges = await who.page.$$eval('main :is(input:not([type=hidden]), button.primary)', (list) => list.map((el) => {
+      const style = getComputedStyle(el)
+      return style.borderTopStyle !== 'none' && parseFloat(style.borderTopWidth) >= 1
+    }))
+    assert.deepEqual(edges, edges.map(() => true))
+  } finally {
+    await who.close()
   }
 })
