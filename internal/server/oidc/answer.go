@@ -16,7 +16,7 @@ type handler func(r *http.Request) (any, error)
 // answer runs an endpoint and writes its answer as JSON, never to be cached (RFC 6749 §5.1).
 func answer(h handler) server.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		body, err := h(withSource(r))
+		body, err := h(r)
 		if err != nil {
 			return fail(w, err)
 		}

@@ -14,7 +14,6 @@ func (e *Endpoints) authorize(w http.ResponseWriter, r *http.Request) error {
 	if refusedHead(w, r) { // a code must not be made for nobody to see
 		return nil
 	}
-	r = withSource(r)
 	form, err := server.Form(r, "resource")
 	if err != nil {
 		return e.refused(w, r, err)
@@ -62,7 +61,6 @@ func (e *Endpoints) logout(w http.ResponseWriter, r *http.Request) error {
 	if refusedHead(w, r) { // something that looks at links must not end a session
 		return nil
 	}
-	r = withSource(r)
 	form, err := server.Form(r)
 	if err != nil {
 		return e.refused(w, r, err)

@@ -10,7 +10,6 @@ import (
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/keys"
-	"signet/internal/platform/audit"
 	"signet/internal/server"
 )
 
@@ -107,11 +106,4 @@ func (e *Endpoints) Routes() []server.Route {
 		// No CORS: introspection is for confidential clients, which are not in browsers.
 		protocol(http.MethodPost, pathIntrospect, answer(e.introspect)),
 	}
-}
-
-// withSource notes for the audit log where a request comes from.
-func withSource(r *http.Request) *http.Request {
-	return r.WithContext(audit.WithSource(r.Context(), audit.Source{
-		IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r),
-	}))
 }
