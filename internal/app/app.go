@@ -171,7 +171,7 @@ func (a *App) watchAlgs(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-a.algs:
-			if err := a.ensureAlgs(ctx); err != nil {
+			if err := a.ensureAlgs(ctx); err != nil && ctx.Err() == nil {
 				a.Log.ErrorContext(ctx, "worker failed", "worker", "algorithms", "error", err.Error())
 			}
 		}
