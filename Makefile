@@ -24,7 +24,7 @@ run: ## the provider and its sample application on SQLite, data in ./signet-data
 
 .PHONY: build
 build: ## the binary, static, in bin/
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/signet
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/signet
 
 .PHONY: check
 check: build ## build, vet, format and the Go tests on SQLite: under a minute
