@@ -123,8 +123,8 @@ func (r *run) over(ctx context.Context, engine string) error {
 			return err
 		}
 	}
-	if n := small.loggedErrors(); n > 0 {
-		r.report.add(Row{Name: "errors in the log", Engine: engine, Value: float64(n), Aim: 0, AtMost: true, Note: small.logFile})
+	if n, first := small.loggedErrors(); n > 0 {
+		r.report.add(Row{Name: "errors in the log", Engine: engine, Value: float64(n), Aim: 0, AtMost: true, Note: first})
 	}
 	return nil
 }

@@ -194,13 +194,21 @@ func (i *instance) stop() {
 
 func (i *instance) resident() (float64, error) { return resident(i.process.cmd.Process.Pid) }
 
-// loggedErrors counts log lines of level error.
-func (i *instance) loggedErrors() int {
+// loggedErrors counts log lines of level error and panics, and returns the first.
+func (i *instance) loggedErrors() (n int, first string) {
 	text, err := os.ReadFile(i.logFile)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	return strings.Count(string(text), `"level":"ERROR"`) + strings.Count(string(text), "panic:")
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, `"level":"ERROR"`) && !strings.HasPrefix(line, "panic:") {
+			continue
+		}
+		if n++; n == 1 {
+			first = strings.TrimSpace(line)
+		}
+	}
+	return n, first
 }
 
 // createDatabase makes an empty database on the server and returns its URL.
