@@ -1,11 +1,12 @@
-// Package web holds what people see, as files: the page templates, one style sheet, one
-// script, and every sentence in English and Korean. It contains no code; server/pages parses
+// Package web holds what people see, as files: the page templates, one style sheet,
+// the scripts, and every sentence in English and Korean. It contains no code; server/pages parses
 // and renders it.
 package web
 
 import "embed"
 
-// Files has the folders templates, static and locales.
+// Files has the folders templates, static and locales. A language is a folder of locales, with one
+// file per area of the site.
 //
-//go:embed templates/*.html static/signet.css static/signet.js locales/*.json
+//go:embed templates/*.html static/*.css static/*.js locales/*/*.json
 var Files embed.FS

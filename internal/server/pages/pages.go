@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"signet/internal/identity/account"
@@ -96,51 +97,62 @@ func build(d Deps) (*Pages, error) {
 // Locales lists the languages that the pages speak, for discovery.
 func (p *Pages) Locales() []string { return tagNames() }
 
-// Routes is the site map.
+// Routes is the site map: one list per area, each beside its handlers.
 func (p *Pages) Routes() []server.Route {
-	get := func(path string, h server.HandlerFunc) server.Route {
-		return server.Route{Method: http.MethodGet, Path: path, Area: server.Browser, Handler: p.sourced(h)}
-	}
-	post := func(path string, h server.HandlerFunc) server.Route {
-		return server.Route{Method: http.MethodPost, Path: path, Area: server.Browser, Handler: p.sourced(h)}
-	}
+	return slices.Concat(
+		p.coreRoutes(),
+		p.signUpRoutes(), p.verifyRoutes(), p.landingRoutes(), p.inviteRoutes(), p.termsRoutes(),
+		p.recoveryRoutes(), p.mailCodeRoutes(), p.addressRoutes(), p.notMeRoutes(), p.activityRoutes(), p.dataRoutes(),
+		p.mfaRoutes(), p.enrollRoutes(), p.securityRoutes(),
+		p.passkeyRoutes(), p.upstreamRoutes(), p.mailboxRoutes(), p.brandingRoutes(),
+	)
+}
+
+// get and post make the routes of pages.
+func (p *Pages) get(path string, h server.HandlerFunc) server.Route {
+	return server.Route{Method: http.MethodGet, Path: path, Area: server.Browser, Handler: p.sourced(h)}
+}
+
+func (p *Pages) post(path string, h server.HandlerFunc) server.Route {
+	return server.Route{Method: http.MethodPost, Path: path, Area: server.Browser, Handler: p.sourced(h)}
+}
+
+func (p *Pages) coreRoutes() []server.Route {
 	return []server.Route{
-		get("/", p.home),
-		get("/login", p.startLogin),
-		get("/signup", p.startSignUp),
+		p.get("/", p.home),
+		p.get("/login", p.startLogin),
+		p.get("/signup", p.startSignUp),
 
-		get("/signin/{journey}", p.resume),
-		get("/signin/{journey}/login", p.loginForm),
-		post("/signin/{journey}/login", p.loginPassword),
-		get("/signin/{journey}/signup", p.signUpForm),
-		post("/signin/{journey}/signup", p.signUp),
-		get("/signin/{journey}/select", p.selectForm),
-		post("/signin/{journey}/select", p.selectAccount),
-		get("/signin/{journey}/consent", p.consentForm),
-		post("/signin/{journey}/consent", p.consentAnswer),
-		post("/signin/{journey}/cancel", p.cancel),
-		get("/signin/{journey}/logout", p.leaveForm),
-		post("/signin/{journey}/logout", p.leave),
+		p.get("/signin/{journey}", p.resume),
+		p.get("/signin/{journey}/login", p.loginForm),
+		p.post("/signin/{journey}/login", p.loginPassword),
+		p.get("/signin/{journey}/select", p.selectForm),
+		p.post("/signin/{journey}/select", p.selectAccount),
+		p.get("/signin/{journey}/consent", p.consentForm),
+		p.post("/signin/{journey}/consent", p.consentAnswer),
+		p.post("/signin/{journey}/cancel", p.cancel),
+		p.get("/signin/{journey}/logout", p.leaveForm),
+		p.post("/signin/{journey}/logout", p.leave),
 
-		get("/logout", p.logoutForm),
-		post("/logout", p.logout),
-		get("/logged-out", p.loggedOut),
+		p.get("/logout", p.logoutForm),
+		p.post("/logout", p.logout),
+		p.get("/logged-out", p.loggedOut),
 
-		get("/account", p.overview),
-		get("/account/profile", p.profileForm),
-		post("/account/profile", p.profileSave),
-		get("/account/username", p.usernameForm),
-		post("/account/username", p.usernameSave),
-		get("/account/password", p.passwordForm),
-		post("/account/password", p.passwordChange),
-		get("/account/sessions", p.sessionList),
-		post("/account/sessions", p.sessionEnd),
-		get("/account/applications", p.applicationList),
-		post("/account/applications", p.applicationRevoke),
-		get("/.well-known/change-password", p.changePassword),
+		p.get("/account", p.overview),
+		p.get("/account/profile", p.profileForm),
+		p.post("/account/profile", p.profileSave),
+		p.get("/account/username", p.usernameForm),
+		p.post("/account/username", p.usernameSave),
+		p.get("/account/password", p.passwordForm),
+		p.post("/account/password", p.passwordChange),
+		p.get("/account/sessions", p.sessionList),
+		p.post("/account/sessions", p.sessionEnd),
+		p.get("/account/applications", p.applicationList),
+		p.post("/account/applications", p.applicationRevoke),
+		p.get("/.well-known/change-password", p.changePassword),
 
-		post("/locale", p.switchLanguage),
-		get("/static/{file}", p.files.serve),
+		p.post("/locale", p.switchLanguage),
+		p.get("/static/{file}", p.files.serve),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,13 +15,22 @@ import (
 	"signet/web"
 )
 
-// frames says which frame each page stands in. Every template file is here, and every page is
-// parsed at start.
-var frames = map[string]string{
-	"login": "card", "signup": "card", "select": "card", "consent": "card", "logout": "card",
-	"message": "card", "formpost": "card",
-	"overview": "account", "profile": "account", "username": "account", "password": "account",
-	"sessions": "account", "applications": "account",
+// frames says which frame each page stands in. Every template file is here or in the list of its
+// area, and every page is parsed at start.
+func frames() map[string]string {
+	all := map[string]string{
+		"login": "card", "signup": "card", "select": "card", "consent": "card", "logout": "card",
+		"message": "card", "formpost": "card",
+		"overview": "account", "profile": "account", "username": "account", "password": "account",
+		"sessions": "account", "applications": "account",
+	}
+	for _, area := range []map[string]string{
+		verifyFrames, landingFrames, inviteFrames, termsFrames, recoveryFrames, mailCodeFrames, addressFrames, notMeFrames,
+		activityFrames, dataFrames, mfaFrames, enrollFrames, securityFrames, passkeyFrames, upstreamFrames, mailboxFrames, brandingFrames,
+	} {
+		maps.Copy(all, area)
+	}
+	return all
 }
 
 type views struct{ byName map[string]*template.Template }
@@ -31,7 +41,7 @@ func parseViews() (*views, error) {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	v := &views{byName: map[string]*template.Template{}}
-	for name, frame := range frames {
+	for name, frame := range frames() {
 		t, err := template.New(name).Option("missingkey=error").ParseFS(files, "layout.html", "parts.html", name+".html")
 		if err != nil {
 			return nil, fmt.Errorf("pages: %w", err)

@@ -93,7 +93,7 @@ func TestPages_EveryPageInEveryLanguage(t *testing.T) {
 			titles[title] = base
 		}
 	}
-	for page := range frames {
+	for page := range frames() {
 		if !seen[page] {
 			t.Errorf("page %s has no sample", page)
 		}
@@ -102,8 +102,8 @@ func TestPages_EveryPageInEveryLanguage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != len(frames)+2 {
-		t.Errorf("%d template files for %d pages", len(files), len(frames))
+	if len(files) != len(frames())+2 {
+		t.Errorf("%d template files for %d pages", len(files), len(frames()))
 	}
 }
 
@@ -345,7 +345,7 @@ func TestStatic_HashedAndImmutable(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"signet.css", "../locales/en.json", "", "signet.000000000000.css"} {
+	for _, name := range []string{"signet.css", "../locales/en/core.json", "", "signet.000000000000.css"} {
 		r := httptest.NewRequest(http.MethodGet, "/static/x", nil)
 		r.SetPathValue("file", name)
 		if err := p.files.serve(httptest.NewRecorder(), r); !errs.Is(err, errs.NotFound) {

@@ -51,6 +51,9 @@ type sample struct {
 	view       *view
 }
 
+// areaSamples are the pages of each area, in their states; each area has them in a file of its own.
+var areaSamples []func(t testing.TB, p *Pages, loc *locale, add func(name, page string, status int, v *view))
+
 // samples has every page, in its states, in one language.
 func samples(t testing.TB, p *Pages, tag string) []sample {
 	t.Helper()
@@ -204,5 +207,8 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 		{loc.T("error.code"), "invalid_request"}, {loc.T("page.request_id"), "0197a0de-4c1e"},
 	}}
 	add("error-redirect", "message", 400, redirect)
+	for _, area := range areaSamples {
+		area(t, p, loc, add)
+	}
 	return out
 }

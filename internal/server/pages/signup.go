@@ -12,6 +12,13 @@ import (
 	"signet/internal/signin"
 )
 
+func (p *Pages) signUpRoutes() []server.Route {
+	return []server.Route{
+		p.get("/signin/{journey}/signup", p.signUpForm),
+		p.post("/signin/{journey}/signup", p.signUp),
+	}
+}
+
 func (p *Pages) signUpForm(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.arrive(w, r, signin.SignUp)
 	if v == nil || err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	stdpath "path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,9 +35,9 @@ func loadStatic() (*static, error) {
 		"signet.css": "text/css; charset=utf-8",
 		"signet.js":  "text/javascript; charset=utf-8",
 	} {
-		data, err := fs.ReadFile(web.Files, "static/"+name)
+		data, err := joined(stdpath.Ext(name))
 		if err != nil {
-			return nil, fmt.Errorf("pages: %w", err)
+			return nil, err
 		}
 		var small bytes.Buffer
 		z, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // the level is valid
@@ -57,6 +58,27 @@ func loadStatic() (*static, error) {
 		}
 	}
 	return s, nil
+}
+
+// joined is every file of a kind as one, in the order of their names: one request fetches them all.
+// Each script keeps its names to itself in a block.
+func joined(ext string) ([]byte, error) {
+	names, err := fs.Glob(web.Files, "static/*"+ext)
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	var all bytes.Buffer
+	for _, name := range names {
+		data, err := fs.ReadFile(web.Files, name)
+		if err != nil {
+			return nil, fmt.Errorf("pages: %w", err)
+		}
+		if ext == ".js" {
+			data = slices.Concat([]byte("{\n"), data, []byte("}\n"))
+		}
+		all.Write(data)
+	}
+	return all.Bytes(), nil
 }
 
 func (s *static) serve(w http.ResponseWriter, r *http.Request) error {

@@ -53,19 +53,18 @@ func loadTexts(fallback string) (*texts, error) {
 	t := &texts{byTag: map[string]*locale{}}
 	var tags []language.Tag
 	for _, l := range languages {
-		path := "locales/" + l.tag.String() + ".json"
-		data, err := fs.ReadFile(web.Files, path)
+		all, err := sentences(l.tag.String())
+		if err != nil {
+			return nil, err
+		}
+		data, err := json.Marshal(all)
 		if err != nil {
 			return nil, fmt.Errorf("pages: %w", err)
 		}
-		if _, err := bundle.ParseMessageFileBytes(data, path); err != nil {
-			return nil, fmt.Errorf("pages: %s: %w", path, err)
+		if _, err := bundle.ParseMessageFileBytes(data, l.tag.String()+".json"); err != nil {
+			return nil, fmt.Errorf("pages: %s: %w", l.tag, err)
 		}
 		loc := &locale{tag: l.tag.String(), plain: map[string]string{}}
-		var all map[string]any
-		if err := json.Unmarshal(data, &all); err != nil {
-			return nil, fmt.Errorf("pages: %s: %w", path, err)
-		}
 		for key, v := range all {
 			if s, ok := v.(string); ok && !strings.Contains(s, "{{") {
 				loc.plain[key] = s
@@ -85,6 +84,32 @@ func loadTexts(fallback string) (*texts, error) {
 	}
 	t.matcher = language.NewMatcher(tags)
 	return t, nil
+}
+
+// sentences reads all files of a language. No key may stand in two of them.
+func sentences(tag string) (map[string]any, error) {
+	files, err := fs.Glob(web.Files, "locales/"+tag+"/*.json")
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("pages: no sentences in %q: %w", tag, err)
+	}
+	all := map[string]any{}
+	for _, path := range files {
+		data, err := fs.ReadFile(web.Files, path)
+		if err != nil {
+			return nil, fmt.Errorf("pages: %w", err)
+		}
+		var some map[string]any
+		if err := json.Unmarshal(data, &some); err != nil {
+			return nil, fmt.Errorf("pages: %s: %w", path, err)
+		}
+		for key, v := range some {
+			if _, twice := all[key]; twice {
+				return nil, fmt.Errorf("pages: %s: %s stands in another file too", path, key)
+			}
+			all[key] = v
+		}
+	}
+	return all, nil
 }
 
 // match returns the locale for wishes in order of preference, nil if none is spoken here.

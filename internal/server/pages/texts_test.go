@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"encoding/json"
 	"io/fs"
 	"net/http/httptest"
 	"os"
@@ -15,20 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"signet/internal/signin"
-	"signet/web"
 )
 
 var placeholder = regexp.MustCompile(`{{\s*\.(\w+)\s*}}`)
 
-// catalogue reads a locale file: key to all its forms, joined.
+// catalogue reads the files of a language: key to all its forms, joined.
 func catalogue(t *testing.T, tag string) map[string]string {
 	t.Helper()
-	data, err := fs.ReadFile(web.Files, "locales/"+tag+".json")
+	raw, err := sentences(tag)
 	if err != nil {
-		t.Fatal(err)
-	}
-	var raw map[string]any
-	if err := json.Unmarshal(data, &raw); err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]string{}
@@ -111,6 +105,7 @@ func TestTexts_EveryKeyIsUsedAndEveryUseHasAKey(t *testing.T) {
 		}
 	}
 	read("../../../web/templates", ".html")
+	read("../../../web/static", ".js")
 	read("../../../internal", ".go")
 	used := text.String()
 	keys := catalogue(t, "en")

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var activityFrames = map[string]string{}
+
+func (p *Pages) activityRoutes() []server.Route { return nil }

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var inviteFrames = map[string]string{}
+
+func (p *Pages) inviteRoutes() []server.Route { return nil }

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var passkeyFrames = map[string]string{}
+
+func (p *Pages) passkeyRoutes() []server.Route { return nil }

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var securityFrames = map[string]string{}
+
+func (p *Pages) securityRoutes() []server.Route { return nil }

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var upstreamFrames = map[string]string{}
+
+func (p *Pages) upstreamRoutes() []server.Route { return nil }

@@ -1,0 +1,7 @@
+package pages
+
+import "signet/internal/server"
+
+var verifyFrames = map[string]string{}
+
+func (p *Pages) verifyRoutes() []server.Route { return nil }
