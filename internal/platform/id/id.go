@@ -45,6 +45,10 @@ const (
 	ClientSecret      Kind = "sgn_cs_"
 	SessionCookie     Kind = "sgn_ses_"
 	BrowserCookie     Kind = "sgn_brw_"
+	DeviceCookie      Kind = "sgn_dev_" // a browser in which somebody has signed in before
+	MailLink          Kind = "sgn_mail_"
+	Invitation        Kind = "sgn_inv_"
+	UpstreamState     Kind = "sgn_ups_"
 )
 
 const (
