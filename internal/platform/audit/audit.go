@@ -69,16 +69,9 @@ type Record struct {
 	Target    string            `json:"target,omitempty"`
 	Client    id.Client         `json:"client,omitempty"`
 	IP        string            `json:"ip,omitempty"`
+	UserAgent string            `json:"user_agent,omitempty"`
 	RequestID string            `json:"request_id,omitempty"`
 	Detail    map[string]string `json:"detail,omitempty"`
-}
-
-// Filter selects records; zero fields select everything.
-type Filter struct {
-	Target string
-	Action string
-	Since  time.Time
-	Limit  int // at most this many, newest first; 0 means 100
 }
 
 // Deps is what a Log needs.
@@ -121,40 +114,16 @@ func (l *Log) Record(ctx context.Context, e Event) error {
 	}
 	_, err = l.db.Q(ctx).Exec(ctx, sqlInsertEvent, id.New(), store.Micros(l.clock.Now()),
 		clean(e.Action), clean(e.Result), clean(e.Actor), clean(e.Target), clean(string(e.Client)),
-		clean(src.IP), clean(src.RequestID), detail)
+		clean(src.IP), clean(src.UserAgent), clean(src.RequestID), detail)
 	if err == nil {
 		l.observe(e.Action, e.Result)
 	}
 	return err
 }
 
-// List returns the records that match f, newest first.
-func (l *Log) List(ctx context.Context, f Filter) ([]Record, error) {
-	if f.Limit <= 0 {
-		f.Limit = 100
-	}
-	return store.All(ctx, l.db.Q(ctx), scanRecord, sqlListEvents,
-		f.Target, f.Action, store.Micros(f.Since), f.Limit)
-}
-
 // DeleteBefore removes at most limit records older than t and returns how many went.
 func (l *Log) DeleteBefore(ctx context.Context, t time.Time, limit int) (int64, error) {
 	return l.db.Q(ctx).Exec(ctx, sqlDeleteBefore, store.Micros(t), limit)
-}
-
-func scanRecord(r store.Row) (rec Record, err error) {
-	var at int64
-	var client, detail string
-	err = r.Scan(&rec.ID, &at, &rec.Action, &rec.Result, &rec.Actor, &rec.Target, &client,
-		&rec.IP, &rec.RequestID, &detail)
-	if err != nil {
-		return rec, err
-	}
-	rec.At, rec.Client = store.Time(at), id.Client(client)
-	if detail != "" {
-		err = json.Unmarshal([]byte(detail), &rec.Detail)
-	}
-	return rec, err
 }
 
 func encodeDetail(m map[string]string) (string, error) {

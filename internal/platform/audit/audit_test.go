@@ -31,7 +31,7 @@ func TestLog_RecordsAndLists(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		l, c := newLog(t, db)
-		ctx := WithSource(t.Context(), Source{IP: "192.0.2.1", UserAgent: "x", RequestID: "r1", Actor: "cli"})
+		ctx := WithSource(t.Context(), Source{IP: "192.0.2.1", UserAgent: "Lantern/1.0\x1b[31m", RequestID: "r1", Actor: "cli"})
 		record := func(e Event) {
 			t.Helper()
 			if err := db.InTx(ctx, func(ctx context.Context) error { return l.Record(ctx, e) }); err != nil {
@@ -48,9 +48,9 @@ func TestLog_RecordsAndLists(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []Record{
-			{At: start.Add(2 * time.Hour), Action: "login", Result: OK, Actor: "cli", Target: "u2", Client: "app", IP: "192.0.2.1", RequestID: "r1"},
-			{At: start.Add(time.Hour), Action: "account.disable", Result: OK, Actor: "admin", Target: "u1", IP: "192.0.2.1", RequestID: "r1"},
-			{At: start, Action: "login", Result: Refused, Actor: "cli", Target: "u1", IP: "192.0.2.1", RequestID: "r1",
+			{At: start.Add(2 * time.Hour), Action: "login", Result: OK, Actor: "cli", Target: "u2", Client: "app", IP: "192.0.2.1", UserAgent: "Lantern/1.0[31m", RequestID: "r1"},
+			{At: start.Add(time.Hour), Action: "account.disable", Result: OK, Actor: "admin", Target: "u1", IP: "192.0.2.1", UserAgent: "Lantern/1.0[31m", RequestID: "r1"},
+			{At: start, Action: "login", Result: Refused, Actor: "cli", Target: "u1", IP: "192.0.2.1", UserAgent: "Lantern/1.0[31m", RequestID: "r1",
 				Detail: map[string]string{"reason": "wrong" + strings.Repeat("é", 253)}}, // no controls, bounded, still text
 		}
 		if diff := cmp.Diff(want, all, cmpopts.IgnoreFields(Record{}, "ID")); diff != "" {
@@ -62,6 +62,10 @@ func TestLog_RecordsAndLists(t *testing.T) {
 		}{
 			{Filter{Target: "u1"}, 2}, {Filter{Action: "login"}, 2}, {Filter{Target: "u1", Action: "login"}, 1},
 			{Filter{Since: start.Add(time.Hour)}, 2}, {Filter{Limit: 1}, 1}, {Filter{Target: "nobody"}, 0},
+			{Filter{Actor: "cli"}, 2}, {Filter{Actor: "admin"}, 1}, {Filter{Result: Refused}, 1}, {Filter{Client: "app"}, 1},
+			{Filter{Until: start.Add(time.Hour)}, 1}, {Filter{Since: start.Add(time.Hour), Until: start.Add(2 * time.Hour)}, 1},
+			{Filter{Target: "u1", Actor: "cli", Action: "login", Result: Refused, Since: start, Until: start.Add(time.Hour)}, 1},
+			{Filter{Target: "' OR '1'='1"}, 0},
 		} {
 			got, err := l.List(ctx, tt.f)
 			if err != nil || len(got) != tt.want {
