@@ -201,6 +201,16 @@ func (s *Service) take(ctx context.Context, sql, why, key string, p Purpose, bin
 // count; on SQLite, with its one writer, it must not be called within one. A wrong code is
 // errs.Unauthenticated with KeyWrong; with KeySpent after the last try.
 func (s *Service) TryCode(ctx context.Context, p Purpose, thing, binding, code string) (Thing, error) {
+	if err := s.CheckCode(ctx, p, thing, binding, code); err != nil {
+		return Thing{}, err
+	}
+	return s.TakeID(ctx, p, thing, binding)
+}
+
+// CheckCode is TryCode without the use: the try is counted as there, and the thing stays. Call it
+// before the transaction of an act which TakeID then begins, so that a code is not used up by an
+// act that fails.
+func (s *Service) CheckCode(ctx context.Context, p Purpose, thing, binding, code string) error {
 	outside := s.db.Q(context.Background()) // which carries no transaction
 	var mac string
 	err := outside.QueryRow(ctx, sqlTry, thing, string(p), binding, store.Micros(s.clock.Now()), MaxTries).Scan(&mac)
@@ -208,19 +218,19 @@ func (s *Service) TryCode(ctx context.Context, p Purpose, thing, binding, code s
 		t, err := s.look(ctx, sqlByID, thing, p)
 		switch {
 		case err != nil:
-			return Thing{}, err
+			return err
 		case t.Tries >= MaxTries:
-			return Thing{}, errs.New(errs.Unauthenticated, KeySpent, nil)
+			return errs.New(errs.Unauthenticated, KeySpent, nil)
 		}
-		return Thing{}, errs.New(errs.NotFound, KeyUnknown, errors.New("bound to another"))
+		return errs.New(errs.NotFound, KeyUnknown, errors.New("bound to another"))
 	}
 	if err != nil {
-		return Thing{}, errs.Wrap("try code", err)
+		return errs.Wrap("try code", err)
 	}
 	if !hmac.Equal([]byte(mac), []byte(s.mac(thing, CleanCode(code)))) {
-		return Thing{}, errs.New(errs.Unauthenticated, KeyWrong, nil)
+		return errs.New(errs.Unauthenticated, KeyWrong, nil)
 	}
-	return s.TakeID(ctx, p, thing, binding)
+	return nil
 }
 
 // Spend marks something that has no row of its own, such as a signed challenge, as used, and

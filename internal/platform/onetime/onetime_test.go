@@ -237,3 +237,25 @@ func FuzzCleanCode(f *testing.F) {
 		}
 	})
 }
+
+// A check counts like a try, and leaves the thing to the transaction that takes it.
+func TestCheckCode_CountsAndUsesNothingUp(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *onetime.Service, _ *store.DB, _ *clock.Fake) {
+		one := put(t, s, onetime.Draft{Binding: "journey-1", Code: true})
+		if err := s.CheckCode(t.Context(), mailed, one.ID, "journey-2", one.Code.Reveal()); key(err) != onetime.KeyUnknown {
+			t.Errorf("another journey: %v", err)
+		}
+		for range onetime.MaxTries {
+			if err := s.CheckCode(t.Context(), mailed, one.ID, "journey-1", one.Code.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.CheckCode(t.Context(), mailed, one.ID, "journey-1", one.Code.Reveal()); key(err) != onetime.KeySpent {
+			t.Errorf("after the last try: %v", err)
+		}
+		if _, err := s.TakeID(t.Context(), mailed, one.ID, "journey-1"); err != nil {
+			t.Errorf("checks used it up: %v", err)
+		}
+	})
+}
