@@ -6,6 +6,10 @@ ALTER TABLE account ADD COLUMN delete_at BIGINT NOT NULL DEFAULT 0;    -- asked 
 ALTER TABLE account ADD COLUMN terms_version TEXT NOT NULL DEFAULT ''; -- last accepted
 ALTER TABLE account ADD COLUMN terms_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE account ADD COLUMN choices TEXT NOT NULL DEFAULT '{}';     -- JSON: small choices of the person, such as offers declined
+-- A replaced address signs nobody in and gets no mail; it is kept from others until it is too late
+-- to take the change back.
+ALTER TABLE email_address ADD COLUMN replaced_at BIGINT NOT NULL DEFAULT 0; -- 0 = in use
+CREATE INDEX email_address_replaced ON email_address (replaced_at) WHERE replaced_at > 0;
 CREATE INDEX account_deletion ON account (delete_at) WHERE delete_at > 0;
 DROP VIEW active_subject;
 CREATE VIEW active_subject AS SELECT id FROM account WHERE status = 'active' AND delete_at = 0;

@@ -7,6 +7,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/id"
+	"signet/internal/platform/mail"
+	"signet/internal/platform/onetime"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/store"
 )
@@ -38,6 +41,9 @@ type Account struct {
 	Profile       Profile
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	DeleteAt      time.Time // when it will be deleted, as its owner asked; zero: it stays
+	TermsVersion  string    // of the terms last accepted; "" for none
+	TermsAt       time.Time
 }
 
 // Budgets bound the attempts at what can be guessed or flooded. Zero ones get their default.
@@ -53,6 +59,13 @@ type Budgets struct {
 	// Username bounds the usernames that one account tries, taken or not: 10 per hour. Each answer
 	// tells whether somebody has that name.
 	Username ratelimit.Budget
+	// Mail bounds the mails that visitors can have sent to one address, known or not: 3 per hour.
+	// Beyond it the answer stays the same and nothing is sent.
+	Mail ratelimit.Budget
+	// MailSource bounds the mails that one network can have sent: 30 per hour. As with Mail.
+	MailSource ratelimit.Budget
+	// Codes bounds the mails with a code to sign in to one address: 6 per hour. As with Mail.
+	Codes ratelimit.Budget
 }
 
 func (b *Budgets) setDefaults() {
@@ -64,11 +77,22 @@ func (b *Budgets) setDefaults() {
 		{&b.Source, ratelimit.Budget{Name: "password-source", Limit: 100, Per: 15 * time.Minute}},
 		{&b.SignUp, ratelimit.Budget{Name: "signup-source", Limit: 30, Per: time.Hour}},
 		{&b.Username, ratelimit.Budget{Name: "username-account", Limit: 10, Per: time.Hour}},
+		{&b.Mail, ratelimit.Budget{Name: "mail-address", Limit: 3, Per: time.Hour}},
+		{&b.MailSource, ratelimit.Budget{Name: "mail-source", Limit: 30, Per: time.Hour}},
+		{&b.Codes, ratelimit.Budget{Name: "mail-code-address", Limit: 6, Per: time.Hour}},
 	} {
 		if d.at.Limit == 0 {
 			*d.at = d.def
 		}
 	}
+}
+
+// Mailer writes to people, in the transaction that ctx carries; mail.Service is it.
+type Mailer interface {
+	Enabled() bool
+	Send(ctx context.Context, m mail.Message) error
+	// SendNothing is as much work as Send.
+	SendNothing(ctx context.Context, m mail.Message) error
 }
 
 // Deps is what a Service needs.
@@ -80,6 +104,14 @@ type Deps struct {
 	Audit     *audit.Log
 	Log       *slog.Logger
 	Budgets   Budgets
+
+	// OneTime and Mail are needed for everything that is proven by mail; without them there is
+	// no such way. Issuer is where the links in mails lead.
+	OneTime *onetime.Service
+	Mail    Mailer
+	Issuer  string
+	// Grace is how long an account that its owner gave up can be taken back; 0: not at all.
+	Grace time.Duration
 }
 
 // Service is the people of one store. It is safe for concurrent use.
@@ -91,6 +123,10 @@ type Service struct {
 	audit     *audit.Log
 	log       *slog.Logger
 	budgets   Budgets
+	oneTime   *onetime.Service
+	mail      Mailer
+	issuer    string
+	grace     time.Duration
 }
 
 // New returns a Service.
@@ -102,8 +138,12 @@ func New(d Deps) (*Service, error) {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
 	d.Budgets.setDefaults()
+	if d.Mail != nil && (d.OneTime == nil || d.Issuer == "") {
+		return nil, errors.New("account: what is proven by mail needs OneTime and Issuer")
+	}
 	return &Service{
 		db: d.DB, clock: d.Clock, passwords: d.Passwords, limits: d.Limits, audit: d.Audit, log: d.Log, budgets: d.Budgets,
+		oneTime: d.OneTime, mail: d.Mail, issuer: d.Issuer, grace: d.Grace,
 	}, nil
 }
 

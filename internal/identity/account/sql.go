@@ -1,7 +1,8 @@
 package account
 
 const (
-	sqlColumns = `a.id, a.status, COALESCE(a.username, ''), a.profile, a.created_at, a.updated_at, COALESCE(e.address, ''), COALESCE(e.verified_at, 0)`
+	sqlColumns = `a.id, a.status, COALESCE(a.username, ''), a.profile, a.created_at, a.updated_at, COALESCE(e.address, ''), COALESCE(e.verified_at, 0),
+		a.delete_at, a.terms_version, a.terms_at`
 
 	sqlPrimary = ` LEFT JOIN email_address e ON e.account_id = a.id AND e.is_primary = TRUE`
 	sqlWithPw  = ` LEFT JOIN password_credential p ON p.account_id = a.id`
@@ -11,11 +12,11 @@ const (
 	sqlLoginByID       = `SELECT ` + sqlColumns + `, COALESCE(p.hash, '') FROM account a` + sqlPrimary + sqlWithPw + ` WHERE a.id = $1`
 	sqlLoginByUsername = `SELECT ` + sqlColumns + `, COALESCE(p.hash, '') FROM account a` + sqlPrimary + sqlWithPw + ` WHERE a.username_key = $1`
 	sqlLoginByEmail    = `SELECT ` + sqlColumns + `, COALESCE(p.hash, '') FROM email_address k JOIN account a ON a.id = k.account_id` +
-		sqlPrimary + sqlWithPw + ` WHERE k.address_key = $1`
+		sqlPrimary + sqlWithPw + ` WHERE k.address_key = $1 AND k.replaced_at = 0`
 
 	sqlList   = `SELECT ` + sqlColumns + ` FROM account a` + sqlPrimary + ` WHERE a.id > $1 ORDER BY a.id LIMIT $2`
 	sqlSearch = `SELECT ` + sqlColumns + ` FROM account a` + sqlPrimary + ` WHERE a.id > $1 AND (a.username_key LIKE $3 ESCAPE '\'
-		OR EXISTS (SELECT 1 FROM email_address s WHERE s.account_id = a.id AND s.address_key LIKE $3 ESCAPE '\'))
+		OR EXISTS (SELECT 1 FROM email_address s WHERE s.account_id = a.id AND s.replaced_at = 0 AND s.address_key LIKE $3 ESCAPE '\'))
 		ORDER BY a.id LIMIT $2`
 
 	sqlInsertAccount = `INSERT INTO account (id, status, username, username_key, profile, source, created_at, updated_at) VALUES `
