@@ -37,6 +37,8 @@ type Deps struct {
 	Dev bool
 	// MinPassword is the least length of a new password, for the text that says so.
 	MinPassword int
+	// Brand is the operator's own look.
+	Brand Brand
 
 	Clock    clock.Clock
 	Journeys *signin.Service
@@ -54,6 +56,7 @@ type Pages struct {
 	texts *texts
 	views *views
 	files *static
+	brand *brand
 }
 
 // New returns Pages, with every template parsed and every language loaded.
@@ -85,7 +88,14 @@ func build(d Deps) (*Pages, error) {
 	if p.texts, err = loadTexts(d.Locale); err != nil {
 		return nil, err
 	}
-	if p.files, err = loadStatic(); err != nil {
+	css, err := joined(".css")
+	if err != nil {
+		return nil, err
+	}
+	if p.brand, err = loadBrand(d.Brand, string(css), d.Log); err != nil {
+		return nil, err
+	}
+	if p.files, err = loadStatic(p.brand); err != nil {
 		return nil, err
 	}
 	if p.views, err = parseViews(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	stdpath "path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,45 +20,93 @@ import (
 
 // static serves the style sheet and the script under names that hold a hash of their content,
 // so that browsers may keep them for ever. Both forms, plain and compressed, are made at start.
+// The operator's logo is served the same way.
 type static struct {
-	css, js string // the paths for pages
-	files   map[string]*file
+	css, js     string // the paths for pages
+	logo, night string // "" without one
+	files       map[string]*file
 }
 
 type file struct {
 	kind        string
-	plain, gzip []byte
+	plain, gzip []byte // gzip is nil where it would not be smaller
+	image       bool
 }
 
-func loadStatic() (*static, error) {
+func loadStatic(b *brand) (*static, error) {
 	s := &static{files: map[string]*file{}}
 	for name, kind := range map[string]string{
 		"signet.css": "text/css; charset=utf-8",
 		"signet.js":  "text/javascript; charset=utf-8",
 	} {
-		data, err := joined(stdpath.Ext(name))
+		ext := stdpath.Ext(name)
+		data, err := joined(ext)
 		if err != nil {
 			return nil, err
 		}
-		var small bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // the level is valid
-		if _, err := z.Write(data); err != nil {
-			return nil, fmt.Errorf("pages: %s: %w", name, err)
-		}
-		if err := z.Close(); err != nil {
-			return nil, fmt.Errorf("pages: %s: %w", name, err)
-		}
-		sum := sha256.Sum256(data)
-		ext := stdpath.Ext(name)
-		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		s.files[hashed] = &file{kind: kind, plain: data, gzip: small.Bytes()}
+		data = uncommented(ext, data)
 		if ext == ".css" {
-			s.css = "/static/" + hashed
+			data = append(data, b.css...)
+		}
+		path, err := s.add(strings.TrimSuffix(name, ext), ext, &file{kind: kind, plain: data})
+		if err != nil {
+			return nil, err
+		}
+		if ext == ".css" {
+			s.css = path
 		} else {
-			s.js = "/static/" + hashed
+			s.js = path
+		}
+	}
+	for _, one := range []struct {
+		logo *logo
+		path *string
+	}{{b.logo, &s.logo}, {b.night, &s.night}} {
+		if one.logo == nil {
+			continue
+		}
+		var err error
+		if *one.path, err = s.add("logo", one.logo.ext, &file{kind: one.logo.kind, plain: one.logo.data, image: true}); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// add takes a file in under a name with its hash and returns its path.
+func (s *static) add(name, ext string, f *file) (string, error) {
+	var small bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&small, gzip.BestCompression) // the level is valid
+	if _, err := z.Write(f.plain); err != nil {
+		return "", fmt.Errorf("pages: %s: %w", name, err)
+	}
+	if err := z.Close(); err != nil {
+		return "", fmt.Errorf("pages: %s: %w", name, err)
+	}
+	if small.Len() < len(f.plain) {
+		f.gzip = small.Bytes()
+	}
+	sum := sha256.Sum256(f.plain)
+	hashed := name + "." + hex.EncodeToString(sum[:6]) + ext
+	s.files[hashed] = f
+	return "/static/" + hashed, nil
+}
+
+var (
+	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/\s*`)
+	jsComment  = regexp.MustCompile(`(?m)^\s*//.*\n`)
+	indent     = regexp.MustCompile(`(?m)^[ \t]+`)
+)
+
+// uncommented drops comments, which are for readers of the source, and indentation. Our files
+// hold neither a comment's mark nor a line's beginning within a string; a test sees to it.
+func uncommented(ext string, data []byte) []byte {
+	if ext == ".css" {
+		data = cssComment.ReplaceAll(data, nil)
+	} else {
+		data = jsComment.ReplaceAll(data, nil)
+	}
+	return indent.ReplaceAll(data, nil)
 }
 
 // joined is every file of a kind as one, in the order of their names: one request fetches them all.
@@ -88,10 +137,13 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", f.kind)
+	if f.image { // opened by its address, an SVG is a document
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'")
+	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := f.plain
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+	if f.gzip != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		body = f.gzip
 	}
