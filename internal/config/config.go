@@ -30,15 +30,23 @@ type Config struct {
 	Database   Database   `key:"database" doc:"Where everything is kept."`
 	Log        Log        `key:"log" doc:"Logs go to standard error."`
 	Shutdown   Shutdown   `key:"shutdown" doc:"What happens on SIGTERM."`
+	Mail       Mail       `key:"mail" doc:"Mail to people. Without a server there is none: nothing is verified and nobody recovers by mail."`
+	SignUp     SignUp     `key:"signup" doc:"Who may make an account."`
+	Login      Login      `key:"login" doc:"Ways in besides the password."`
 	Passwords  Passwords  `key:"passwords" doc:"Cost and rules of passwords."`
+	MFA        MFA        `key:"mfa" doc:"Second factors."`
+	Passkeys   Passkeys   `key:"passkeys" doc:"Passkeys (WebAuthn). They belong to a host name for ever: choose it once."`
+	Accounts   Accounts   `key:"accounts" doc:"What people do with their accounts."`
+	Branding   Branding   `key:"branding" doc:"How the pages look."`
 	Sessions   Sessions   `key:"sessions" doc:"Browser sessions at this server."`
 	Tokens     Tokens     `key:"tokens" doc:"Lifetimes. A client may have its own."`
 	Keys       Keys       `key:"keys" doc:"Signing keys."`
 	Audit      Audit      `key:"audit" doc:"The record of security-relevant acts."`
-	Outbound   Outbound   `key:"outbound" doc:"Requests that this server makes (key sets of clients)."`
+	Outbound   Outbound   `key:"outbound" doc:"Requests that this server makes (key sets of clients, upstream providers)."`
 
-	APIs    []API    `key:"apis" doc:"APIs that tokens can be asked for (RFC 8707). What stands here is read-only elsewhere."`
-	Clients []Client `key:"clients" doc:"Applications. What stands here is read-only elsewhere."`
+	APIs      []API      `key:"apis" doc:"APIs that tokens can be asked for (RFC 8707). What stands here is read-only elsewhere."`
+	Upstreams []Upstream `key:"upstreams" doc:"Other providers that people may sign in with."`
+	Clients   []Client   `key:"clients" doc:"Applications. What stands here is read-only elsewhere."`
 
 	where map[string]string // path of a key → where its value came from
 }
@@ -89,6 +97,86 @@ type Passwords struct {
 	Parallelism  int           `key:"argon2_parallelism" default:"1" min:"1" max:"16" doc:"argon2id lanes."`
 	Slots        int           `key:"slots" default:"0" min:"0" max:"1024" doc:"Hashes computed at the same time; 0 means one per core. Memory needed: slots × argon2_memory_kib."`
 	QueueTimeout time.Duration `key:"queue_timeout" default:"2s" min:"0s" max:"4s" doc:"How long a login waits for a slot before it is told to come back (503)."`
+
+	BreachFile    string        `key:"breach_file" path:"y" doc:"Sorted file of SHA-1 sums of leaked passwords (lines HASH:COUNT, as the public download). New passwords in it are refused."`
+	BreachAPI     string        `key:"breach_api" doc:"Range API that is asked about new passwords, for example https://api.pwnedpasswords.com/range/. It learns five hexadecimal digits of a hash. Empty: off."`
+	BreachTimeout time.Duration `key:"breach_timeout" default:"1s" min:"100ms" max:"3s" doc:"How long that may take; without an answer the password is accepted."`
+}
+
+// Mail is how mail leaves.
+type Mail struct {
+	From      string `key:"from" doc:"Sender, for example Example ID <no-reply@example.com>. Needed with a server."`
+	SMTP      SMTP   `key:"smtp" doc:"The server that takes mail. Try it with: signet mail test ADDRESS"`
+	dev       bool   // see KeepMail
+	Templates string `key:"templates_dir" path:"y" doc:"Folder with templates of your own (docs/mail.md); those it lacks are ours."`
+}
+
+// SMTP is the server that takes mail.
+type SMTP struct {
+	Host     string        `key:"host" doc:"Empty: no mail."`
+	Port     int           `key:"port" default:"587" min:"1" max:"65535" doc:"587 for starttls, 465 for implicit."`
+	TLS      string        `key:"tls" default:"starttls" oneof:"starttls,implicit,none" doc:"starttls is never given up silently; none only for a server on this machine."`
+	Username string        `key:"username" doc:"Empty: no authentication."`
+	Password seal.Secret   `key:"password" doc:"Better as password_file."`
+	Timeout  time.Duration `key:"timeout" default:"15s" min:"1s" max:"2m" doc:"For one attempt. Nobody waits for it; failed attempts are repeated for a day."`
+}
+
+// SignUp says who may make an account.
+type SignUp struct {
+	Mode         string   `key:"mode" default:"open" oneof:"open,invite,domains,closed" doc:"open to anybody, by invitation (signet user invite), for the addresses of domains, or closed."`
+	Domains      []string `key:"domains" doc:"For mode domains: example.com admits its addresses, not those of its subdomains."`
+	TermsVersion string   `key:"terms_version" doc:"Version of the terms at branding.terms_url, for example 2026-01. Everybody is asked to accept it, and again when it changes. Empty: nobody is asked."`
+}
+
+// Login switches ways in.
+type Login struct {
+	MailCode bool `key:"mail_code" default:"false" doc:"Offer a code by mail instead of the password. As safe as people's mailboxes."`
+}
+
+// MFA is the rule for second factors.
+type MFA struct {
+	Mode        string        `key:"mode" default:"optional" oneof:"off,optional,required" doc:"off: never asked; optional: asked of those who set one up; required: everybody sets one up. A client may require it anyway (require_mfa), or ask by acr_values."`
+	RememberFor time.Duration `key:"remember_for" default:"30d" min:"0s" max:"365d" doc:"How long a browser may be remembered, so that only the first factor is asked. 0: never."`
+}
+
+// Passkeys says whose passkeys they are.
+type Passkeys struct {
+	Enabled bool     `key:"enabled" default:"true" doc:"false: no passkeys."`
+	RPID    string   `key:"rp_id" doc:"Host of the issuer, or a domain above it that you own. Empty: the host of the issuer. A change makes every passkey useless."`
+	Origins []string `key:"related_origins" doc:"Other origins that may use these passkeys (WebAuthn Level 3 related origins)."`
+	Offer   bool     `key:"offer" default:"true" doc:"After a sign-in with a password, offer to add a passkey."`
+}
+
+// Accounts says what happens to accounts.
+type Accounts struct {
+	DeletionGrace time.Duration `key:"deletion_grace" default:"14d" min:"0s" max:"365d" doc:"How long a deleted account can be had back by signing in."`
+}
+
+// Branding is how the pages look.
+type Branding struct {
+	LogoFile   string            `key:"logo_file" path:"y" doc:"SVG or PNG, 64 kB at most, shown in the place of our mark."`
+	Accent     string            `key:"accent" doc:"Colour of buttons and links, for example #2a47b8. What stands on it is chosen so that it can be read."`
+	HelpURL    string            `key:"help_url" doc:"Help, in the foot of every page."`
+	PrivacyURL string            `key:"privacy_url" doc:"Privacy policy, in the foot of every page and at sign-up."`
+	TermsURL   string            `key:"terms_url" doc:"Terms, likewise."`
+	Text       map[string]string `key:"text" doc:"A line of your own on the sign-in page, per language: {en: …, ko: …}."`
+}
+
+// Upstream is another provider that people may sign in with.
+type Upstream struct {
+	Name         string            `key:"name" doc:"Short name in addresses: lower-case letters, digits, -. Must never change: accounts are linked under it."`
+	Label        string            `key:"label" doc:"What its button says, for example Example Corp."`
+	Kind         string            `key:"kind" oneof:"oidc,github" doc:"oidc: any OpenID provider; github."`
+	Issuer       string            `key:"issuer" doc:"For oidc: its issuer, exactly as it calls itself."`
+	BaseURL      string            `key:"base_url" doc:"For github: of an Enterprise server; empty for github.com."`
+	ClientID     string            `key:"client_id" doc:"Ours, as registered there, with the redirect URI <issuer>/upstream/<name>/callback."`
+	ClientSecret seal.Secret       `key:"client_secret" doc:"Better as client_secret_file."`
+	Scopes       []string          `key:"scopes" doc:"Unset: openid profile email, or user:email read:user."`
+	Domains      []string          `key:"domains" doc:"People with addresses of these domains are sent there, never asked for a password."`
+	Claims       map[string]string `key:"claims" doc:"Where its claims have other names: {email: mail, name: displayName}."`
+	TrustEmail   bool              `key:"trust_email" doc:"Its email_verified is believed."`
+	TrustMFA     bool              `key:"trust_mfa" doc:"Its amr mfa counts as two factors here."`
+	Create       *bool             `key:"create" doc:"false: only people who have an account here already; default true, within signup.mode."`
 }
 
 // Sessions holds lifetimes.
@@ -149,6 +237,7 @@ type Client struct {
 	JWKS              json.RawMessage `key:"jwks" doc:"Its public keys, for private_key_jwt."`
 	JWKSURI           string          `key:"jwks_uri" doc:"Or where to fetch them (https)."`
 	FirstParty        *bool           `key:"first_party" doc:"Yours: nobody is asked for consent."`
+	RequireMFA        *bool           `key:"require_mfa" doc:"true: nobody gets in with less than two factors."`
 	RequirePKCE       *bool           `key:"require_pkce" doc:"false only for a confidential client that cannot do PKCE."`
 	AccessTokenFormat string          `key:"access_token_format" oneof:",jwt,opaque" doc:"jwt (default) or opaque."`
 	IDTokenAlg        string          `key:"id_token_signed_response_alg" oneof:",ES256,RS256,PS256,EdDSA" doc:"Default ES256."`

@@ -78,13 +78,17 @@ func TestExample_ListsLoadWhenUncommented(t *testing.T) {
 	}
 	// The lines that document a section lose their mark too.
 	yaml := strings.ReplaceAll(b.String(), "\nApplications. What stands here is read-only elsewhere.\n", "\n")
-	dir := folder(t, map[string]string{"config.yaml": strings.ReplaceAll(yaml, "\n#     #", "\n    #"), "master.key": goodKey(), "shop.secret": strings.Repeat("s", 40)})
+	yaml = strings.ReplaceAll(yaml, "\nOther providers that people may sign in with.\n", "\n")
+	dir := folder(t, map[string]string{"config.yaml": strings.ReplaceAll(yaml, "\n#     #", "\n    #"), "master.key": goodKey(), "shop.secret": strings.Repeat("s", 40), "corp.secret": "c"})
 	got, err := Load(Source{File: filepath.Join(dir, "config.yaml")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got.APIs) != 1 || len(got.Clients) != 1 || got.Clients[0].ID != "shop" || got.APIs[0].Scopes["orders.read"] != "Read your orders" {
 		t.Errorf("got %+v %+v", got.APIs, got.Clients)
+	}
+	if len(got.Upstreams) != 1 || got.Upstreams[0].Domains[0] != "corp.example.com" {
+		t.Errorf("got %+v", got.Upstreams)
 	}
 	if got.Clients[0].Secret.Reveal() != strings.Repeat("s", 40) {
 		t.Error("secret_file of a client was not read")
@@ -306,4 +310,31 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAccounts_Problems(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ yaml, want string }{
+		"no sender":                  {"mail:\n  smtp: {host: smtp.example.com}", "mail.from"},
+		"mail in clear":              {"mail:\n  from: no-reply@example.com\n  smtp: {host: smtp.example.com, tls: none}", "only"},
+		"password without a name":    {"mail:\n  from: no-reply@example.com\n  smtp: {host: smtp.example.com, password: x}", "mail.smtp.username"},
+		"domains without any":        {"signup: {mode: domains}", "signup.domains"},
+		"domains without mail":       {"signup: {mode: domains, domains: [example.com]}", "needs mail"},
+		"not a domain":               {"signup: {domains: ['@example.com']}", "is not a domain"},
+		"mail codes without mail":    {"login: {mail_code: true}", "login.mail_code"},
+		"terms nobody can read":      {"signup: {terms_version: '1'}", "branding.terms_url"},
+		"breach check in clear":      {"passwords: {breach_api: 'http://example.com/'}", "passwords.breach_api"},
+		"not a colour":               {"branding: {accent: blue}", "branding.accent"},
+		"a link that is a script":    {"branding: {help_url: 'javascript:alert(1)'}", "branding.help_url"},
+		"a language we do not speak": {"branding: {text: {fr: Bonjour}}", "branding.text"},
+		"upstream without anything":  {"upstreams: [{name: Big Corp}]", "is not 1 to 32"},
+		"upstream issuer":            {"upstreams: [{name: a, label: A, kind: oidc, issuer: 'http://example.com', client_id: x, client_secret: y}]", "is not an issuer"},
+		"upstream twice":             {"upstreams: [{name: a, label: A, kind: github, client_id: x, client_secret: y}, {name: a, label: A, kind: github, client_id: x, client_secret: y}]", "given twice"},
+	} {
+		dir := folder(t, map[string]string{"config.yaml": "issuer: https://id.example.com\nmaster_key_file: master.key\n" + c.yaml + "\n", "master.key": goodKey()})
+		_, err := Load(Source{File: filepath.Join(dir, "config.yaml")})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

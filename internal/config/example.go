@@ -28,10 +28,7 @@ func Example() string {
 		b.WriteString("\n")
 		switch {
 		case f.section():
-			fmt.Fprintf(&b, "# %s\n%s:\n", f.tag.Get("doc"), f.key())
-			for _, sub := range children(f.value, f.path) {
-				writeKey(&b, sub, "  ")
-			}
+			writeSection(&b, f, "")
 		case f.list():
 			fmt.Fprintf(&b, "# %s\n# %s:\n", f.tag.Get("doc"), f.key())
 			item := reflect.New(f.value.Type().Elem()).Elem()
@@ -43,6 +40,17 @@ func Example() string {
 		}
 	}
 	return b.String()
+}
+
+func writeSection(b *strings.Builder, f field, indent string) {
+	fmt.Fprintf(b, "%s# %s\n%s%s:\n", indent, f.tag.Get("doc"), indent, f.key())
+	for _, sub := range children(f.value, f.path) {
+		if sub.section() {
+			writeSection(b, sub, indent+"  ")
+		} else {
+			writeKey(b, sub, indent+"  ")
+		}
+	}
 }
 
 func writeKey(b *strings.Builder, f field, indent string) {
@@ -66,6 +74,14 @@ var itemExamples = map[string]string{
 	"apis.audience": "https://api.example.com",
 	"apis.name":     "Orders",
 	"apis.scopes":   "{orders.read: Read your orders}",
+
+	"upstreams.name":          "example-corp",
+	"upstreams.label":         "Example Corp",
+	"upstreams.kind":          "oidc",
+	"upstreams.issuer":        "https://login.corp.example.com",
+	"upstreams.client_id":     "signet",
+	"upstreams.client_secret": "corp.secret",
+	"upstreams.domains":       "[corp.example.com]",
 
 	"clients.id":                        "shop",
 	"clients.name":                      "Shop",

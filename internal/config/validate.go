@@ -21,7 +21,7 @@ type check func(c *Config) (path, text string)
 // checks is what single values cannot say. The order is that of the file.
 var checks = []check{
 	checkIssuer, checkListen, checkManagement, checkMasterKey, checkTLS, checkDatabase,
-	checkPasswords, checkSessions, checkRefresh, checkKeys,
+	checkMail, checkSignUp, checkPasswords, checkBreach, checkBranding, checkSessions, checkRefresh, checkKeys,
 }
 
 func (c *Config) validate(file string) Problems {
@@ -64,6 +64,17 @@ func (c *Config) validate(file string) Problems {
 		if cl.Secret != "" && len(cl.Secret) < 32 {
 			add(at, "secret is too short: 32 random characters at least")
 		}
+	}
+	names := map[string]bool{}
+	for i, u := range c.Upstreams {
+		at := fmt.Sprintf("upstreams[%d]", i)
+		for _, p := range upstreamProblems(u) {
+			add(at+p[0], p[1])
+		}
+		if names[u.Name] {
+			add(at, "the name "+strconv.Quote(u.Name)+" is given twice")
+		}
+		names[u.Name] = true
 	}
 	audiences := map[string]bool{}
 	for i, a := range c.APIs {

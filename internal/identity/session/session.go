@@ -7,7 +7,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -22,17 +21,15 @@ import (
 	"signet/internal/platform/store"
 )
 
-// Password is the method of an Event in which the account's password was checked (RFC 8176 §2,
-// "pwd").
-const Password = "pwd"
-
-// OneFactor is the acr of a session in which one factor was proven.
-const OneFactor = "urn:signet:acr:1fa"
-
 // Event is one authentication: how and when the user proved to be present.
 type Event struct {
-	Method string    `json:"method"`
-	At     time.Time `json:"at"`
+	Method string
+	At     time.Time
+	// Verified says that a passkey checked its holder (WebAuthn §6.1, the UV flag).
+	Verified bool
+	// Credential names which passkey or provider it was, for the owner's eyes; "" where there is
+	// only one.
+	Credential string
 }
 
 // Session is a browser session.
@@ -56,26 +53,6 @@ func (s Session) AuthTime() time.Time {
 		}
 	}
 	return at
-}
-
-// AMR lists the methods used, each once, in the order of their latest use (RFC 8176).
-func (s Session) AMR() []string {
-	var out []string
-	for _, e := range s.Events {
-		if !slices.Contains(out, e.Method) {
-			out = append(out, e.Method)
-		}
-	}
-	return out
-}
-
-// ACR is the authentication context class that the events amount to (OIDC Core §2, "acr"), or ""
-// without any.
-func (s Session) ACR() string {
-	if len(s.Events) == 0 {
-		return ""
-	}
-	return OneFactor
 }
 
 // Deps is what a Service needs.
@@ -126,21 +103,21 @@ const touchEvery = time.Minute
 // Start begins a session for a user who just authenticated and returns it with the value of its
 // cookie, which is known nowhere else. A login always starts a new row under a new cookie, so
 // a cookie planted before the login is worth nothing after it (session fixation).
-func (s *Service) Start(ctx context.Context, user id.User, e Event) (Session, string, error) {
+func (s *Service) Start(ctx context.Context, user id.User, events ...Event) (Session, string, error) {
 	now := s.clock.Now()
 	src := audit.SourceOf(ctx)
 	cookie := id.NewToken(id.SessionCookie)
 	sess := Session{
-		ID: id.Session(id.New()), User: user, Events: []Event{e},
+		ID: id.Session(id.New()), User: user, Events: events,
 		CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.absolute),
 		UserAgent: clean(src.UserAgent, maxUserAgent), IP: clean(src.IP, maxIP),
 	}
-	events, err := encodeEvents(sess.Events)
+	text, err := encodeEvents(sess.Events)
 	if err != nil {
 		return Session{}, "", err
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		_, err := s.db.Q(ctx).Exec(ctx, sqlInsert, string(sess.ID), id.Digest(cookie), string(user), events,
+		_, err := s.db.Q(ctx).Exec(ctx, sqlInsert, string(sess.ID), id.Digest(cookie), string(user), text,
 			sess.UserAgent, sess.IP, store.Micros(now), store.Micros(now), store.Micros(sess.ExpiresAt))
 		if errors.Is(err, store.ErrForeignKey) {
 			return errs.New(errs.Unauthenticated, "", err) // the account was deleted meanwhile
@@ -148,7 +125,7 @@ func (s *Service) Start(ctx context.Context, user id.User, e Event) (Session, st
 		if err != nil {
 			return err
 		}
-		if err := s.record(ctx, "session.start", user, sess.ID, map[string]string{"method": e.Method}); err != nil {
+		if err := s.record(ctx, "session.start", user, sess.ID, map[string]string{"method": methods(events)}); err != nil {
 			return err
 		}
 		return s.enforceCap(ctx, user)
@@ -204,18 +181,18 @@ func (s *Service) live(sess Session, now time.Time) bool {
 	return now.Before(sess.ExpiresAt) && now.Before(sess.LastSeenAt.Add(s.idle))
 }
 
-// Reauthenticate adds an authentication event to a session and gives it a new cookie value; the
+// Reauthenticate adds authentication events to a session and gives it a new cookie value; the
 // old one is worthless from then on. The absolute lifetime stays.
-func (s *Service) Reauthenticate(ctx context.Context, sid id.Session, e Event) (Session, string, error) {
+func (s *Service) Reauthenticate(ctx context.Context, sid id.Session, events ...Event) (Session, string, error) {
 	cookie := id.NewToken(id.SessionCookie)
 	var sess Session
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		var err error
-		sess, err = s.rotate(ctx, sid, e, id.Digest(cookie))
+		sess, err = s.rotate(ctx, sid, events, id.Digest(cookie))
 		if err != nil {
 			return err
 		}
-		return s.record(ctx, "session.reauthenticate", sess.User, sid, map[string]string{"method": e.Method})
+		return s.record(ctx, "session.reauthenticate", sess.User, sid, map[string]string{"method": methods(events)})
 	})
 	if err != nil {
 		return Session{}, "", errs.Wrap("reauthenticate session", err)
@@ -223,7 +200,7 @@ func (s *Service) Reauthenticate(ctx context.Context, sid id.Session, e Event) (
 	return sess, cookie, nil
 }
 
-func (s *Service) rotate(ctx context.Context, sid id.Session, e Event, hash string) (Session, error) {
+func (s *Service) rotate(ctx context.Context, sid id.Session, events []Event, hash string) (Session, error) {
 	const tries = 8 // each lost try means that another reauthentication of this session won
 	for range tries {
 		var old string
@@ -236,13 +213,15 @@ func (s *Service) rotate(ctx context.Context, sid id.Session, e Event, hash stri
 		if err != nil {
 			return Session{}, err
 		}
-		sess.Events = append(slices.DeleteFunc(sess.Events, func(o Event) bool { return o.Method == e.Method }), e)
+		for _, e := range events {
+			sess.Events = append(slices.DeleteFunc(sess.Events, func(o Event) bool { return o.Method == e.Method }), e)
+		}
 		sess.LastSeenAt = now
-		events, err := encodeEvents(sess.Events)
+		text, err := encodeEvents(sess.Events)
 		if err != nil {
 			return Session{}, err
 		}
-		n, err := q.Exec(ctx, sqlRotate, string(sid), old, hash, events, store.Micros(now))
+		n, err := q.Exec(ctx, sqlRotate, string(sid), old, hash, text, store.Micros(now))
 		if err != nil {
 			return Session{}, err
 		}
@@ -341,36 +320,6 @@ func scan(r store.Row, extra ...any) (Session, error) {
 	var err error
 	sess.Events, err = decodeEvents(events)
 	return sess, err
-}
-
-// storedEvent is the form of an Event in the row: short, times in the store's unit.
-type storedEvent struct {
-	Method string `json:"m"`
-	At     int64  `json:"t"`
-}
-
-func encodeEvents(events []Event) (string, error) {
-	out := make([]storedEvent, len(events))
-	for i, e := range events {
-		if e.Method == "" || e.At.IsZero() {
-			return "", errors.New("session: an authentication event needs a method and a time")
-		}
-		out[i] = storedEvent{e.Method, store.Micros(e.At)}
-	}
-	b, err := json.Marshal(out)
-	return string(b), err
-}
-
-func decodeEvents(s string) ([]Event, error) {
-	var in []storedEvent
-	if err := json.Unmarshal([]byte(s), &in); err != nil {
-		return nil, fmt.Errorf("session events: %w", err)
-	}
-	out := make([]Event, len(in))
-	for i, e := range in {
-		out[i] = Event{e.Method, store.Time(e.At)}
-	}
-	return out, nil
 }
 
 const (

@@ -66,7 +66,7 @@ func metadataOf(issuer string, locales []string) metadata {
 		AuthMethods: all, AuthAlgs: algs, RevocationAuthMethods: all, RevocationAuthAlgs: algs,
 		IntrospectAuthMethods: confidential, IntrospectAuthAlgs: algs,
 		ChallengeMethods: []string{"S256"}, Prompts: oauth.Prompts(), Displays: []string{"page"},
-		ACRs: []string{session.OneFactor}, ClaimTypes: []string{"normal"}, Claims: oauth.ClaimNames(), UILocales: locales,
+		ACRs: session.ACRValues(), ClaimTypes: []string{"normal"}, Claims: oauth.ClaimNames(), UILocales: locales,
 		IssParameter: true,
 	}
 }
