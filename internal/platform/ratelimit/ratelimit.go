@@ -2,8 +2,9 @@
 // owns the attempt_budget table. A budget is a GCRA bucket: Limit attempts at once, refilled
 // evenly over Per. An attempt is reserved, and committed, before what it guards is checked;
 // success gives it back. So parallel guesses cannot outrun the count, and a request that fails,
-// is cancelled or crashes after the check stays counted. It does not know what an attempt is:
-// callers (account) name the budget and the key.
+// is cancelled or crashes after the check stays counted. A budget can also count what happened
+// (Count), to tell when there is more of it than usual. It does not know what an attempt is:
+// callers (account, mfa, signin) name the budget and the key.
 package ratelimit
 
 import (
@@ -13,7 +14,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +28,8 @@ type Budget struct {
 	Name  string
 	Limit int
 	Per   time.Duration
+	// Streak counts failures in a row: a success fills the whole budget again, not one attempt.
+	Streak bool
 }
 
 // Key is one bucket of a budget. Value is the canonical form of what is counted (an account id,
@@ -42,13 +44,16 @@ type Deps struct {
 	DB    *store.DB
 	Clock clock.Clock
 	Key   []byte
+	// Observe, if set, is told the name of each budget that refused an attempt, for metrics.
+	Observe func(budget string)
 }
 
 // Limiter reserves attempts.
 type Limiter struct {
-	db    *store.DB
-	clock clock.Clock
-	key   []byte
+	db      *store.DB
+	clock   clock.Clock
+	key     []byte
+	observe func(budget string)
 }
 
 // New returns a Limiter.
@@ -56,7 +61,10 @@ func New(d Deps) (*Limiter, error) {
 	if d.DB == nil || d.Clock == nil || len(d.Key) < 32 {
 		return nil, errors.New("ratelimit: DB, Clock and a Key of 32 bytes are required")
 	}
-	return &Limiter{db: d.DB, clock: d.Clock, key: bytes.Clone(d.Key)}, nil
+	if d.Observe == nil {
+		d.Observe = func(string) {}
+	}
+	return &Limiter{db: d.DB, clock: d.Clock, key: bytes.Clone(d.Key), observe: d.Observe}, nil
 }
 
 // Reservation is an attempt that was counted in each of its buckets.
@@ -66,9 +74,10 @@ type Reservation struct {
 }
 
 type bucket struct {
-	hash  string
-	space int64 // microseconds between refills: what one attempt costs
-	per   int64
+	hash   string
+	space  int64 // microseconds between refills: what one attempt costs
+	per    int64
+	budget Budget
 }
 
 // Reserve counts one attempt in every bucket, or in none: then it returns errs.Limited with
@@ -102,6 +111,9 @@ func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (*Reservation, error
 	if err := (&Reservation{l: l, buckets: got}).Return(ctx); err != nil {
 		return nil, err
 	}
+	for _, b := range refused {
+		l.observe(b.budget.Name)
+	}
 	wait, err := l.wait(ctx, now, refused)
 	if err != nil {
 		return nil, err
@@ -109,21 +121,50 @@ func (l *Limiter) Reserve(ctx context.Context, keys ...Key) (*Reservation, error
 	return nil, errs.Retry(errs.Limited, "too_many_attempts", wait)
 }
 
-// Return gives the attempt back. Calling it twice returns it once.
+// Return gives the attempt back, because nothing was checked. Calling it twice returns it once.
 func (r *Reservation) Return(ctx context.Context) error {
+	return r.give(ctx, func(b bucket) int64 { return b.space })
+}
+
+// Succeed gives the attempt back, because it was none of those that are to be bounded, and ends
+// streaks. It is one statement; after it or Return, both do nothing.
+func (r *Reservation) Succeed(ctx context.Context) error {
+	return r.give(ctx, func(b bucket) int64 {
+		if b.budget.Streak {
+			return b.per // more than a bucket can owe
+		}
+		return b.space
+	})
+}
+
+func (r *Reservation) give(ctx context.Context, cost func(bucket) int64) error {
 	if len(r.buckets) == 0 {
 		return nil
 	}
 	now := store.Micros(r.l.clock.Now())
 	args := []any{}
 	for _, b := range r.buckets {
-		args = append(args, b.hash, b.space, now)
+		args = append(args, b.hash, cost(b), now)
 	}
 	if _, err := r.l.db.Q(ctx).Exec(ctx, sqlReturn(len(r.buckets)), args...); err != nil {
 		return errs.Wrap("return attempt", err)
 	}
 	r.buckets = nil
 	return nil
+}
+
+// Count counts something that has happened and reports whether it is still within the budget.
+// What is beyond it leaves no trace, so that a flood is over when it is over. Like Reserve it
+// takes no part in a transaction that ctx carries.
+func (l *Limiter) Count(ctx context.Context, k Key) (within bool, err error) {
+	buckets, err := l.buckets([]Key{k})
+	if err != nil {
+		return false, err
+	}
+	now := store.Micros(l.clock.Now())
+	b := buckets[0]
+	n, err := l.db.Q(context.Background()).Exec(ctx, sqlCount(), now, b.hash, now+b.space, now+b.per)
+	return n > 0, errs.Wrap("count", err)
 }
 
 // DeleteExpired removes at most limit buckets that are full again and returns how many went.
@@ -162,28 +203,9 @@ func (l *Limiter) buckets(keys []Key) ([]bucket, error) {
 		out = append(out, bucket{
 			hash:  base64.RawURLEncoding.EncodeToString(m.Sum(nil)),
 			space: k.Budget.Per.Microseconds() / int64(k.Budget.Limit),
-			per:   k.Budget.Per.Microseconds(),
+			per:   k.Budget.Per.Microseconds(), budget: k.Budget,
 		})
 	}
 	slices.SortFunc(out, func(a, b bucket) int { return strings.Compare(a.hash, b.hash) })
 	return slices.CompactFunc(out, func(a, b bucket) bool { return a.hash == b.hash }), nil
-}
-
-// SourceNetwork returns the network that an address counts as: an IPv4 address itself, an IPv6
-// address its /64, because one subscriber owns all of it. What is not an address counts as one
-// source together.
-func SourceNetwork(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return "unknown"
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return "unknown"
-	}
-	return p.String()
 }

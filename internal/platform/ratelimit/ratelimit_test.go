@@ -235,6 +235,33 @@ func TestDeleteExpired_KeepsWhatCounts(t *testing.T) {
 	})
 }
 
+// A row lasts until its bucket is full, not for the whole period: a long streak that was tried once
+// or ended is soon forgotten.
+func TestDeleteExpired_TakesWhatIsFull(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		c := clock.NewFake(start)
+		l := newLimiter(t, db, c)
+		month := Budget{Name: "month", Limit: 30, Per: 30 * 24 * time.Hour, Streak: true}
+		mustReserve(t, l, Key{month, "once"})
+		if err := mustReserve(t, l, Key{month, "right at once"}).Succeed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			mustReserve(t, l, Key{month, "three"})
+		}
+		for _, step := range []struct {
+			after time.Duration
+			gone  int64
+		}{{time.Second, 1}, {24 * time.Hour, 1}, {24 * time.Hour, 0}, {24 * time.Hour, 1}} {
+			c.Advance(step.after)
+			if n, err := l.DeleteExpired(t.Context(), 100); err != nil || n != step.gone {
+				t.Errorf("%s later: deleted %d, %v, want %d", step.after, n, err, step.gone)
+			}
+		}
+	})
+}
+
 func TestSourceNetwork(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
@@ -248,11 +275,101 @@ func TestSourceNetwork(t *testing.T) {
 	}
 }
 
+// A success ends a streak; attempts that were not checked do not.
+func TestReservation_SucceedEndsStreaks(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		l := newLimiter(t, db, clock.NewFake(start))
+		streak := Budget{Name: "streak", Limit: 4, Per: 24 * time.Hour, Streak: true}
+		plain, row := Key{three, "x"}, Key{streak, "x"}
+		mustReserve(t, l, row)
+		for range 2 {
+			mustReserve(t, l, plain, row)
+		}
+		r := mustReserve(t, l, row) // the last of the streak
+		refusedFor(t, l, row)
+		if err := r.Return(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r = mustReserve(t, l, row, plain)
+		refusedFor(t, l, row)
+		for range 2 {
+			if err := r.Succeed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 4 {
+			mustReserve(t, l, row)
+		}
+		refusedFor(t, l, row)
+		mustReserve(t, l, plain) // one came back, not all
+		refusedFor(t, l, plain)
+	})
+}
+
+// What happens is counted over all instances, outside of any transaction.
+func TestCount_TellsWhenItIsTooMuch(t *testing.T) {
+	t.Parallel()
+	for _, e := range storetest.Engines(t) {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			url := storetest.NewURL(t, e)
+			c := clock.NewFake(start)
+			instances := []*Limiter{newLimiter(t, storetest.Connect(t, url), c), newLimiter(t, storetest.Connect(t, url), c)}
+			k := Key{three, "all"}
+			for i, want := range []bool{true, true, true, false, false} {
+				if within, err := instances[i%2].Count(t.Context(), k); err != nil || within != want {
+					t.Errorf("event %d: %v, %v", i, within, err)
+				}
+			}
+			c.Advance(20 * time.Second)
+			for i, want := range []bool{true, false} {
+				if within, err := instances[i%2].Count(t.Context(), k); err != nil || within != want {
+					t.Errorf("after a refill, event %d: %v, %v", i, within, err)
+				}
+			}
+		})
+	}
+}
+
+func TestReserve_NamesTheBudgetThatRefused(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var named []string
+		l, err := New(Deps{DB: db, Clock: clock.NewFake(start), Key: bytes.Repeat([]byte("k"), 32), Observe: func(b string) { named = append(named, b) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			mustReserve(t, l, Key{ten, "alice"}, Key{three, "net"})
+		}
+		refusedFor(t, l, Key{ten, "alice"}, Key{three, "net"})
+		if len(named) != 1 || named[0] != three.Name {
+			t.Errorf("named %v", named)
+		}
+	})
+}
+
+func TestSiteNetwork(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"192.0.2.1": "", "::ffff:192.0.2.1": "", "": "", "nonsense": "",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1::/48", "2001:db8:1:ffff::": "2001:db8:1::/48", "2001:db8:2::1": "2001:db8:2::/48", "fe80::1%eth0": "fe80::/48",
+	} {
+		if got := SiteNetwork(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzSourceNetwork(f *testing.F) {
 	f.Add("2001:db8::1")
 	f.Fuzz(func(t *testing.T, ip string) {
 		if SourceNetwork(ip) == "" {
 			t.Error("empty network")
+		}
+		if site := SiteNetwork(ip); site != "" && strings.Contains(SourceNetwork(ip), ".") {
+			t.Errorf("an IPv4 address has the site %s", site)
 		}
 	})
 }
