@@ -40,7 +40,8 @@ CREATE TABLE outbox (
 	payload BYTEA NOT NULL,     -- sealed; emptied once there is no more use for it
 	state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'dead')),
 	attempts BIGINT NOT NULL,
-	due_at BIGINT NOT NULL,     -- pending: when the next attempt may begin; under way: when the lease ends
+	claimed BOOLEAN NOT NULL,   -- an attempt is under way, or its instance died in it
+	due_at BIGINT NOT NULL,     -- when the next attempt may begin; claimed: when that claim ends
 	last_error TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL, -- worthless afterwards
@@ -60,10 +61,11 @@ CREATE TABLE totp_credential (
 );
 CREATE TABLE recovery_code (
 	account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+	slot BIGINT NOT NULL, -- place in the set: a new set takes the places of the old one
 	code_hash TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
 	used_at BIGINT NOT NULL,
-	PRIMARY KEY (account_id, code_hash)
+	PRIMARY KEY (account_id, slot)
 );
 
 -- identity/passkey

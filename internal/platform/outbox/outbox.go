@@ -9,12 +9,16 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
+	"signet/internal/platform/id"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
@@ -41,7 +45,8 @@ type Delivery struct {
 	Expires   time.Time
 }
 
-// Handler delivers. An error means another attempt later, unless it is Permanent.
+// Handler delivers. It must end when ctx does. An error means another attempt later, unless it is
+// Permanent.
 type Handler func(ctx context.Context, d Delivery) error
 
 type permanent struct{ error }
@@ -61,34 +66,6 @@ const (
 	Dead    State = "dead" // refused for good, expired, or tried too often
 )
 
-// Item is a message as operators see it, without what it says.
-type Item struct {
-	ID        string    `json:"id"`
-	Kind      string    `json:"kind"`
-	Subject   string    `json:"subject,omitempty"`
-	Recipient string    `json:"recipient"`
-	State     State     `json:"state"`
-	Attempts  int       `json:"attempts"`
-	Due       time.Time `json:"due_at"`
-	LastError string    `json:"last_error,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	Expires   time.Time `json:"expires_at"`
-	DoneAt    time.Time `json:"done_at"`
-}
-
-// Filter selects items; zero fields select everything.
-type Filter struct {
-	Kind  string
-	State State
-	Limit int // newest first; 0 means 100
-}
-
-// Depth says how much waits.
-type Depth struct {
-	Pending, Dead int
-	Oldest        time.Time // when the oldest pending message was put; zero if none
-}
-
 // Deps is what a Service needs.
 type Deps struct {
 	DB    *store.DB
@@ -100,18 +77,20 @@ type Deps struct {
 	Observe func(kind, result string)
 }
 
-// Service keeps and delivers messages.
+// Service keeps and delivers messages. It is safe for concurrent use.
 type Service struct {
-	d    Deps
-	wake chan struct{}
+	d Deps
 
 	mu    sync.RWMutex
-	kinds map[string]kind
+	kinds map[string]*kind
 }
 
+// kind is what is known of one kind of message.
 type kind struct {
+	name    string
 	handler Handler
 	keep    bool
+	wake    chan struct{} // a message was put on this instance
 }
 
 // New returns a Service.
@@ -122,10 +101,10 @@ func New(d Deps) (*Service, error) {
 	if d.Observe == nil {
 		d.Observe = func(string, string) {}
 	}
-	return &Service{d: d, wake: make(chan struct{}, 1), kinds: map[string]kind{}}, nil
+	return &Service{d: d, kinds: map[string]*kind{}}, nil
 }
 
-// Register names the handler of a kind. Register before Run.
+// Register names the handler of a kind. Register before Put and Run.
 func (s *Service) Register(name string, h Handler) { s.register(name, h, false) }
 
 // RegisterKept is Register for a kind whose payload stays readable (Kept) after delivery.
@@ -134,34 +113,56 @@ func (s *Service) RegisterKept(name string, h Handler) { s.register(name, h, tru
 func (s *Service) register(name string, h Handler, keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kinds[name] = kind{h, keep}
+	s.kinds[name] = &kind{name: name, handler: h, keep: keep, wake: make(chan struct{}, 1)}
 }
 
-// Put keeps a message in the transaction that ctx carries; it panics outside of one.
+func (s *Service) registered() []*kind {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []*kind
+	for _, k := range s.kinds {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(a, b *kind) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// Bounds of a message: a payload is a mail or a token, not an archive.
+const (
+	maxPayload   = 256 << 10
+	maxRecipient = 2048
+)
+
+// Put keeps a message in the transaction that ctx carries and returns its id; it panics outside of
+// a transaction. The message is delivered after the commit.
 func (s *Service) Put(ctx context.Context, m Message) (string, error) {
 	store.MustTx(ctx)
-	return "", errors.New("outbox: not wired")
+	s.mu.RLock()
+	k := s.kinds[m.Kind]
+	s.mu.RUnlock()
+	if k == nil {
+		return "", fmt.Errorf("outbox: nobody delivers %q", m.Kind)
+	}
+	now := s.d.Clock.Now()
+	if len(m.Payload) == 0 || len(m.Payload) > maxPayload || len(m.Recipient) > maxRecipient || !m.Expires.After(now) {
+		return "", fmt.Errorf("outbox: a message of kind %q without payload, too large, or expired already", m.Kind)
+	}
+	row := id.New()
+	state, recipient, done := Pending, m.Recipient, time.Time{}
+	if m.Discard {
+		state, recipient, done = Done, "", now
+	}
+	_, err := s.d.DB.Q(ctx).Exec(ctx, sqlPut, row, m.Kind, m.Subject, recipient,
+		s.d.Seal.Seal(table, column, row, m.Payload), string(state), store.Micros(now), store.Micros(m.Expires), store.Micros(done))
+	if err != nil {
+		return "", err
+	}
+	select {
+	case k.wake <- struct{}{}:
+	default: // woken already
+	}
+	return row, nil
 }
 
-// Deliver attempts what is due, once each, and returns how many messages it took.
-func (s *Service) Deliver(ctx context.Context) (int, error) { return 0, nil }
-
-// Run delivers until ctx ends.
-func (s *Service) Run(ctx context.Context) { <-ctx.Done() }
-
-// List returns the messages that match f, newest first.
-func (s *Service) List(ctx context.Context, f Filter) ([]Item, error) { return nil, nil }
-
-// Retry makes a pending or dead message due at once.
-func (s *Service) Retry(ctx context.Context, id string) error { return nil }
-
-// Drop deletes a message that was not delivered.
-func (s *Service) Drop(ctx context.Context, id string) error { return nil }
-
-// Depth counts what waits.
-func (s *Service) Depth(ctx context.Context) (Depth, error) { return Depth{}, nil }
-
-// DeleteDone removes at most limit messages that ended before t and returns how many went.
-func (s *Service) DeleteDone(ctx context.Context, t time.Time, limit int) (int64, error) {
-	return 0, nil
-}
+// The place of sealed payloads.
+const table, column = "outbox", "payload"

@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"signet/internal/platform/audit"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/store"
+)
+
+// Item is a message as operators see it, without what it says.
+type Item struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	Subject   string    `json:"subject,omitempty"`
+	Recipient string    `json:"recipient"`
+	State     State     `json:"state"`
+	Attempts  int       `json:"attempts"`
+	UnderWay  bool      `json:"under_way"` // an attempt is being made
+	Due       time.Time `json:"due_at,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	Expires   time.Time `json:"expires_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// Filter selects items; zero fields select everything.
+type Filter struct {
+	Kind  string
+	State State
+	Limit int // newest first; 0 means 100
+}
+
+// List returns the messages that match f, newest first.
+func (s *Service) List(ctx context.Context, f Filter) ([]Item, error) {
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	now := s.d.Clock.Now()
+	return store.All(ctx, s.d.DB.Q(ctx), func(r store.Row) (Item, error) { return scanItem(r, now) },
+		sqlList, f.Kind, string(f.State), f.Limit)
+}
+
+func scanItem(r store.Row, now time.Time) (i Item, err error) {
+	var state string
+	var attempts, due, created, expires, done int64
+	var claimed bool
+	err = r.Scan(&i.ID, &i.Kind, &i.Subject, &i.Recipient, &state, &attempts, &claimed, &due, &i.LastError, &created, &expires, &done)
+	i.State, i.Attempts, i.UnderWay = State(state), int(attempts), claimed && due > store.Micros(now)
+	i.CreatedAt, i.Expires, i.EndedAt = store.Time(created), store.Time(expires), store.Time(done)
+	if i.State == Pending {
+		i.Due = store.Time(due)
+	}
+	return i, err
+}
+
+// Kept returns delivered messages of a kind that was registered with RegisterKept, newest first.
+func (s *Service) Kept(ctx context.Context, kind string, limit int) ([]Delivery, error) {
+	rows, err := store.All(ctx, s.d.DB.Q(ctx), scanClaim, sqlKept, kind, []byte{}, limit)
+	if err != nil {
+		return nil, err
+	}
+	var out []Delivery
+	for _, c := range rows {
+		if c.Payload, err = s.d.Seal.Open(table, column, c.ID, c.sealed); err != nil {
+			return nil, err
+		}
+		out = append(out, c.Delivery)
+	}
+	return out, nil
+}
+
+// Retry makes a message that waits or is dead due at once, with all its attempts before it.
+func (s *Service) Retry(ctx context.Context, id string) error {
+	return s.change(ctx, id, "outbox.retry", sqlRetry)
+}
+
+// Drop deletes a message that was not delivered.
+func (s *Service) Drop(ctx context.Context, id string) error {
+	return s.change(ctx, id, "outbox.drop", sqlDrop)
+}
+
+// The reasons of a refusal.
+var (
+	ErrDelivered = errs.New(errs.Conflict, "", errors.New("it was delivered already"))
+	ErrUnderWay  = errs.New(errs.Conflict, "", errors.New("an attempt is under way: wait for its end"))
+	ErrExpired   = errs.New(errs.Conflict, "", errors.New("it has expired: nobody can use it any more"))
+	ErrUnknown   = errs.New(errs.NotFound, "", errors.New("there is no such message"))
+)
+
+// change runs one conditional statement of an operator and records it.
+func (s *Service) change(ctx context.Context, id, action, sql string) error {
+	return s.d.DB.InTx(ctx, func(ctx context.Context) error {
+		q := s.d.DB.Q(ctx)
+		now := s.d.Clock.Now()
+		var kind string
+		err := q.QueryRow(ctx, sql, id, store.Micros(now)).Scan(&kind)
+		if err == nil {
+			return s.d.Audit.Record(ctx, audit.Event{Action: action, Result: audit.OK, Target: id, Detail: map[string]string{"kind": kind}})
+		}
+		if !errors.Is(err, store.ErrNoRows) {
+			return err
+		}
+		item, err := scanItem(q.QueryRow(ctx, sqlByID, id), now)
+		switch {
+		case errors.Is(err, store.ErrNoRows):
+			return ErrUnknown
+		case err != nil:
+			return err
+		case item.State == Done:
+			return ErrDelivered
+		case item.UnderWay:
+			return ErrUnderWay
+		}
+		return ErrExpired
+	})
+}
+
+// Depth says how much waits.
+type Depth struct {
+	Pending, Dead int
+	Oldest        time.Time // when the oldest pending message was put; zero if none
+}
+
+// Depth counts what waits and what is dead.
+func (s *Service) Depth(ctx context.Context) (d Depth, err error) {
+	var pending, dead, oldest int64
+	err = s.d.DB.Q(ctx).QueryRow(ctx, sqlDepth).Scan(&pending, &dead, &oldest)
+	return Depth{int(pending), int(dead), store.Time(oldest)}, err
+}
+
+// DeleteDone removes at most limit messages that ended before t and returns how many went. It
+// also empties dead ones that have expired: a retry is no use then.
+func (s *Service) DeleteDone(ctx context.Context, t time.Time, limit int) (int64, error) {
+	q := s.d.DB.Q(ctx)
+	if _, err := q.Exec(ctx, sqlEmpty, store.Micros(s.d.Clock.Now()), []byte{}); err != nil {
+		return 0, err
+	}
+	return q.Exec(ctx, sqlDeleteDone, store.Micros(t), limit)
+}
+
+// Forget removes the traces of messages about an account that is deleted. What still waits goes
+// out first, the notice of the deletion among it.
+func (s *Service) Forget(ctx context.Context, subject string) (int64, error) {
+	if subject == "" {
+		return 0, nil
+	}
+	return s.d.DB.Q(ctx).Exec(ctx, sqlForget, subject)
+}
