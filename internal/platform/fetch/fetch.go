@@ -1,6 +1,6 @@
 // Package fetch is the one outbound HTTP client of the house. It reads a JSON document from an
-// address that somebody else chose (a client's jwks_uri, say) without letting that somebody
-// reach into the network we run in: https only, the address really dialed is checked, no
+// address that somebody else chose (a client's jwks_uri, say, or the token endpoint of an upstream
+// provider) without letting that somebody reach into the network we run in: https only, the address really dialed is checked, no
 // redirects, no proxies, little time, little data, and one error for every failure.
 // It does not interpret or cache what it read; callers do.
 package fetch
@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -65,7 +64,8 @@ type Client struct {
 	http *http.Client
 
 	mu       sync.Mutex
-	running  int
+	running  int // of GetJSON
+	calls    int // of Call
 	inFlight map[string]*call
 	failed   map[string]time.Time
 }
@@ -193,39 +193,18 @@ func (c *Client) remember(address string) {
 }
 
 func (c *Client) get(ctx context.Context, address string) ([]byte, error) {
-	if _, err := c.checkURL(address); err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := c.request(ctx, address, Request{})
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", "signet")
-	res, err := c.http.Do(req)
-	if err != nil {
-		var quoting *url.Error // repeats the URL with its query, which is not for the log
-		if errors.As(err, &quoting) {
-			err = quoting.Err
-		}
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", res.StatusCode)
-	}
-	if enc := res.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, errors.New("the answer is compressed")
-	}
-	if !isJSON(res.Header.Get("Content-Type")) {
-		return nil, fmt.Errorf("content type %q", res.Header.Get("Content-Type"))
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
+	res, err := c.send(req)
 	if err != nil {
 		return nil, err
 	}
-	return body, checkBody(body)
+	if res.Status != http.StatusOK {
+		return nil, fmt.Errorf("status %d", res.Status)
+	}
+	return res.Body, nil
 }
 
 // checkURL refuses what must not even be resolved.
