@@ -15,6 +15,7 @@ import (
 	"signet/internal/platform/clock"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
+	"signet/internal/platform/onetime"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
@@ -68,7 +69,9 @@ type Deps struct {
 	Seal   *seal.Sealer
 	Limits *ratelimit.Limiter
 	Audit  *audit.Log
-	Log    *slog.Logger
+	// Onetime keeps the enrolments that wait for their first code.
+	Onetime *onetime.Service
+	Log     *slog.Logger
 	// Issuer is the name that an authenticator app shows above the codes.
 	Issuer   string
 	Passkeys Passkeys // nil = there are none
@@ -85,6 +88,7 @@ type Service struct {
 	seal     *seal.Sealer
 	limits   *ratelimit.Limiter
 	audit    *audit.Log
+	onetime  *onetime.Service
 	log      *slog.Logger
 	issuer   string
 	passkeys Passkeys
@@ -95,8 +99,8 @@ type Service struct {
 
 // New returns a Service.
 func New(d Deps) (*Service, error) {
-	if d.DB == nil || d.Clock == nil || d.Seal == nil || d.Limits == nil || d.Audit == nil || d.Issuer == "" {
-		return nil, errors.New("mfa: DB, Clock, Seal, Limits, Audit and Issuer are required")
+	if d.DB == nil || d.Clock == nil || d.Seal == nil || d.Limits == nil || d.Audit == nil || d.Onetime == nil || d.Issuer == "" {
+		return nil, errors.New("mfa: DB, Clock, Seal, Limits, Audit, Onetime and Issuer are required")
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -109,7 +113,7 @@ func New(d Deps) (*Service, error) {
 		return nil, errors.New("mfa: FailuresKnown is at least Failures")
 	}
 	return &Service{
-		db: d.DB, clock: d.Clock, seal: d.Seal, limits: d.Limits, audit: d.Audit, log: d.Log,
+		db: d.DB, clock: d.Clock, seal: d.Seal, limits: d.Limits, audit: d.Audit, onetime: d.Onetime, log: d.Log,
 		issuer: d.Issuer, passkeys: d.Passkeys, lane: d.Lane, budgets: d.Budgets,
 		key: bytes.Clone(d.Seal.Subkey("recovery-code")),
 	}, nil
