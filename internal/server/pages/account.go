@@ -19,43 +19,43 @@ type member struct {
 	loc     *locale
 }
 
-// require returns who is signed in. Without anybody it begins a journey of our own that comes
-// back to this page, and returns nil. Account pages have fixed paths, so the target is ours.
+// require returns who is signed in and owes nothing. Otherwise it begins a journey of our own that
+// comes back to this page, and returns nil. Account pages have fixed paths, so the target is ours.
 func (p *Pages) require(w http.ResponseWriter, r *http.Request) (*member, error) {
-	sess, err := p.session(r)
-	if err != nil {
-		return nil, err
-	}
-	if sess == nil {
-		return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path})
-	}
-	a, err := p.d.Accounts.ByID(r.Context(), sess.User)
-	if err != nil && !errs.Is(err, errs.NotFound) {
-		return nil, err
-	}
-	if err != nil || a.Status != account.Active {
-		if err := p.signOut(w, r, sess.ID); err != nil {
-			return nil, err
-		}
-		return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path})
-	}
-	return &member{sess: sess, account: a, loc: p.texts.of(r, nil)}, nil
+	return p.admit(w, r, signin.Local{Target: r.URL.Path})
 }
 
 // freshness is how recent a sign-in must be for what could lock the owner out.
 const freshness = 10 * time.Minute
 
-// requireFresh is require for such pages: an older sign-in is renewed first.
+// requireFresh is require for such pages: an older sign-in is renewed first, with the second factor
+// of whoever has one (also in a remembered browser).
 func (p *Pages) requireFresh(w http.ResponseWriter, r *http.Request) (*member, error) {
-	m, err := p.require(w, r)
-	if m == nil || err != nil {
+	maxAge := int64(freshness / time.Second)
+	return p.admit(w, r, signin.Local{Target: r.URL.Path, MaxAge: &maxAge, Strong: true})
+}
+
+func (p *Pages) admit(w http.ResponseWriter, r *http.Request, l signin.Local) (*member, error) {
+	sess, err := p.session(r)
+	if err != nil {
 		return nil, err
 	}
-	if p.d.Clock.Now().Sub(m.sess.AuthTime()) <= freshness {
-		return m, nil
+	if sess == nil {
+		return nil, p.comeBack(w, r, l)
 	}
-	maxAge := int64(freshness / time.Second)
-	return nil, p.comeBack(w, r, signin.Local{Target: r.URL.Path, MaxAge: &maxAge})
+	owed, err := p.d.Journeys.Standing(r.Context(), sess, l)
+	switch {
+	case err != nil:
+		return nil, err
+	case owed.Account == nil:
+		if err := p.signOut(w, r, sess.ID); err != nil {
+			return nil, err
+		}
+		return nil, p.comeBack(w, r, l)
+	case owed.Step != signin.Done:
+		return nil, p.comeBack(w, r, l)
+	}
+	return &member{sess: sess, account: *owed.Account, loc: p.texts.of(r, nil)}, nil
 }
 
 func (p *Pages) comeBack(w http.ResponseWriter, r *http.Request, l signin.Local) error {
@@ -128,8 +128,12 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, http.StatusOK, "overview", v)
 }
 
-// switched reports whether an account form was sent by a language button, see relocated.
+// switched reports whether an account form was sent by a button for language or colours, see
+// relocated.
 func (p *Pages) switched(w http.ResponseWriter, r *http.Request, m *member, form url.Values) bool {
+	if wear(w, r, form.Get("theme")) {
+		return true
+	}
 	loc := p.texts.byTag[form.Get("locale")]
 	if loc == nil {
 		return false

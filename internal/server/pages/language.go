@@ -23,9 +23,12 @@ func (p *Pages) switchLanguage(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, back)
 }
 
-// relocated reports whether a page's main form was sent by one of the language buttons. Then the
-// page is shown again with what was typed, and nothing else happens.
+// relocated reports whether a page's main form was sent by one of the buttons for language or
+// colours. Then the page is shown again with what was typed, and nothing else happens.
 func (p *Pages) relocated(w http.ResponseWriter, r *http.Request, v *visit, form url.Values) bool {
+	if wear(w, r, form.Get("theme")) {
+		return true
+	}
 	loc := p.texts.byTag[form.Get("locale")]
 	if loc == nil {
 		return false

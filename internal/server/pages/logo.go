@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -35,8 +36,14 @@ type logo struct {
 	ratio     float64 // width to height
 }
 
-// Word reports whether the logo stands for the name.
-func (l *logo) Word() bool { return l.ratio >= wordmark }
+// word reports whether the logo stands for the name.
+func (l *logo) word() bool { return l.ratio >= wordmark }
+
+// width is how wide the logo is shown, in CSS pixels, at the height that it has on every page.
+func (l *logo) width() int {
+	const height, most = 32, 240
+	return min(most, max(1, int(math.Round(l.ratio*height))))
+}
 
 func loadLogo(path string) (*logo, error) {
 	if path == "" {

@@ -57,6 +57,13 @@ type view struct {
 	Lang, Name, Host string
 	Path             string // of this page; forms post to it
 	CSS, JS          string
+	Theme            string // light or dark where it was chosen, "" for what the system says
+	Themes           []choice
+	Logo, LogoNight  string // paths of the operator's logo
+	LogoWord         bool   // it has the name in it
+	LogoWidth        int
+	Help             string
+	Legal            []link
 	Title, Heading   string
 	Problems         []problem
 	Summary          bool // the problems stand on top as well
@@ -70,6 +77,7 @@ type view struct {
 	CancelURL        string
 	Data             any
 
+	lastWay     string     // of signing in, in this browser
 	typed       url.Values // what the person had typed, never passwords
 	minPassword int
 	blamed      []string // fields that a problem of the whole form is about
@@ -98,6 +106,7 @@ func (p *Pages) view(r *http.Request, loc *locale, title string) *view {
 		tag := l.tag.String()
 		v.Languages = append(v.Languages, choice{tag, l.name, tag == loc.tag})
 	}
+	p.dress(r, v)
 	return v
 }
 
@@ -145,10 +154,15 @@ type input struct {
 	Plain, Required, Readonly, Invalid, Autofocus   bool
 	Password                                        bool
 	ShowLabel, HideLabel, ShowText, HideText        string
+	CapsText                                        string
+	Code                                            bool   // one large field for a code
+	CheckText                                       string // what the script says when the field is left with a value that will not do
+	CheckMin                                        int    // least number of characters
 }
 
 // Input builds a field. Options are "name" or "name=value": type, autocomplete, inputmode,
-// hint and label (message keys), plain (no spelling help), required, optional, readonly.
+// hint and label (message keys), plain (no spelling help), required, optional, readonly, and code
+// for one field that takes a whole code: large, digits first, filled in by the system where it can.
 func (v *view) Input(name string, options ...string) (input, error) {
 	in := input{Name: name, Label: v.label(name), Value: v.typed.Get(name)}
 	for _, o := range options {
@@ -172,6 +186,8 @@ func (v *view) Input(name string, options ...string) (input, error) {
 			in.Optional = v.T("page.optional")
 		case "readonly":
 			in.Readonly = true
+		case "code":
+			in.Code, in.Plain, in.Type, in.Inputmode, in.Autocomplete = true, true, "text", "numeric", "one-time-code"
 		default:
 			return in, fmt.Errorf("field %s: unknown option %q", name, o)
 		}
@@ -180,6 +196,13 @@ func (v *view) Input(name string, options ...string) (input, error) {
 		in.Plain = true
 		in.ShowLabel, in.HideLabel = v.T("page.show_password"), v.T("page.hide_password")
 		in.ShowText, in.HideText = v.T("page.show"), v.T("page.hide")
+		in.CapsText = v.T("page.caps_lock")
+	}
+	switch {
+	case in.Autocomplete == "new-password":
+		in.CheckText, in.CheckMin = v.T("password_too_short", "Min", v.minPassword), v.minPassword
+	case in.Type == "email":
+		in.CheckText = v.T("email_invalid")
 	}
 	var described []string
 	if in.Hint != "" {

@@ -9,9 +9,6 @@ import (
 // cookieTheme holds the colour scheme chosen in this browser; without it the system decides.
 const cookieTheme = "signet_theme"
 
-// themes are the choices in the order of their buttons. "auto" is the absence of a choice.
-var themes = []string{"auto", "light", "dark"}
-
 // theme returns light or dark, or "" for what the system says.
 func theme(r *http.Request) string {
 	if v := readCookie(r, cookieTheme); v == "light" || v == "dark" {
@@ -55,14 +52,40 @@ func (p *Pages) switchTheme(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, localPath(form.Get("return")))
 }
 
-// themeChoices is the switch as pages show it.
+// themeChoices is the switch as pages show it. "auto" is the absence of a choice.
 func themeChoices(loc *locale, chosen string) []choice {
-	if chosen == "" {
-		chosen = "auto"
+	return []choice{
+		{"auto", loc.T("page.theme_auto"), chosen == ""},
+		{"light", loc.T("page.theme_light"), chosen == "light"},
+		{"dark", loc.T("page.theme_dark"), chosen == "dark"},
 	}
-	var out []choice
-	for _, t := range themes {
-		out = append(out, choice{Tag: t, Name: loc.T("page.theme_" + t), Current: t == chosen})
+}
+
+// dress puts on a page what belongs to the browser and to the operator: colours, logo, links.
+func (p *Pages) dress(r *http.Request, v *view) {
+	v.Theme, v.lastWay = theme(r), lastUsed(r)
+	v.Themes = themeChoices(v.locale, v.Theme)
+	if b := p.brand; b.logo != nil {
+		l := b.logo
+		v.Logo, v.LogoNight = p.files.logo, p.files.night
+		if v.Theme == "dark" && b.night != nil {
+			l, v.Logo = b.night, p.files.night
+		}
+		if v.Theme != "" {
+			v.LogoNight = "" // chosen here, not by the browser
+		}
+		v.LogoWord, v.LogoWidth = l.word(), l.width()
 	}
-	return out
+	v.Help = p.brand.help
+	for _, l := range p.brand.legal {
+		v.Legal = append(v.Legal, link{Path: l.url, Text: v.T(l.key)})
+	}
+}
+
+// Last is the mark of a way to sign in if it was used last in this browser, else "".
+func (v *view) Last(way string) string {
+	if way == "" || way != v.lastWay {
+		return ""
+	}
+	return v.T("login.last_used")
 }
