@@ -46,47 +46,6 @@ type Account struct {
 	TermsAt       time.Time
 }
 
-// Budgets bound the attempts at what can be guessed or flooded. Zero ones get their default.
-type Budgets struct {
-	// Account bounds failed password checks of one account, whichever name it is called by and
-	// whichever page asks: 10 per 15 minutes. NIST SP 800-63B-4 §3.2.2 would stop for good after
-	// 100 in a row; that takes a way back in which needs mail, or anybody could lock an owner out.
-	Account ratelimit.Budget
-	// Source bounds failed password checks from one network over all accounts: 100 per 15 minutes.
-	Source ratelimit.Budget
-	// SignUp bounds sign-ups from one network, successful or not: 30 per hour.
-	SignUp ratelimit.Budget
-	// Username bounds the usernames that one account tries, taken or not: 10 per hour. Each answer
-	// tells whether somebody has that name.
-	Username ratelimit.Budget
-	// Mail bounds the mails that visitors can have sent to one address, known or not: 3 per hour.
-	// Beyond it the answer stays the same and nothing is sent.
-	Mail ratelimit.Budget
-	// MailSource bounds the mails that one network can have sent: 30 per hour. As with Mail.
-	MailSource ratelimit.Budget
-	// Codes bounds the mails with a code to sign in to one address: 6 per hour. As with Mail.
-	Codes ratelimit.Budget
-}
-
-func (b *Budgets) setDefaults() {
-	for _, d := range []struct {
-		at  *ratelimit.Budget
-		def ratelimit.Budget
-	}{
-		{&b.Account, ratelimit.Budget{Name: "password-account", Limit: 10, Per: 15 * time.Minute}},
-		{&b.Source, ratelimit.Budget{Name: "password-source", Limit: 100, Per: 15 * time.Minute}},
-		{&b.SignUp, ratelimit.Budget{Name: "signup-source", Limit: 30, Per: time.Hour}},
-		{&b.Username, ratelimit.Budget{Name: "username-account", Limit: 10, Per: time.Hour}},
-		{&b.Mail, ratelimit.Budget{Name: "mail-address", Limit: 3, Per: time.Hour}},
-		{&b.MailSource, ratelimit.Budget{Name: "mail-source", Limit: 30, Per: time.Hour}},
-		{&b.Codes, ratelimit.Budget{Name: "mail-code-address", Limit: 6, Per: time.Hour}},
-	} {
-		if d.at.Limit == 0 {
-			*d.at = d.def
-		}
-	}
-}
-
 // Mailer writes to people, in the transaction that ctx carries; mail.Service is it.
 type Mailer interface {
 	Enabled() bool
@@ -104,6 +63,8 @@ type Deps struct {
 	Audit     *audit.Log
 	Log       *slog.Logger
 	Budgets   Budgets
+	// Lanes counts attempts in known browsers apart; without it every browser is a stranger's.
+	Lanes Lanes
 
 	// OneTime and Mail are needed for everything that is proven by mail; without them there is
 	// no such way. Issuer is where the links in mails lead.
@@ -123,6 +84,8 @@ type Service struct {
 	audit     *audit.Log
 	log       *slog.Logger
 	budgets   Budgets
+	lanes     Lanes
+	alarm     alarm
 	oneTime   *onetime.Service
 	mail      Mailer
 	issuer    string
@@ -142,7 +105,7 @@ func New(d Deps) (*Service, error) {
 		return nil, errors.New("account: what is proven by mail needs OneTime and Issuer")
 	}
 	return &Service{
-		db: d.DB, clock: d.Clock, passwords: d.Passwords, limits: d.Limits, audit: d.Audit, log: d.Log, budgets: d.Budgets,
+		db: d.DB, clock: d.Clock, passwords: d.Passwords, limits: d.Limits, audit: d.Audit, log: d.Log, budgets: d.Budgets, lanes: d.Lanes,
 		oneTime: d.OneTime, mail: d.Mail, issuer: d.Issuer, grace: d.Grace,
 	}, nil
 }

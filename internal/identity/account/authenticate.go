@@ -10,7 +10,6 @@ import (
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
-	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
@@ -137,23 +136,22 @@ func (s *Service) scanCredential(r store.Row) (c credential, err error) {
 // stored afterwards. The reservation is committed before the check: a guess that crashes, is
 // cancelled or fails later stays counted.
 func (s *Service) verify(ctx context.Context, act string, c credential, pw seal.Secret) (hash string, err error) {
-	reserved, err := s.limits.Reserve(ctx,
-		ratelimit.Key{Budget: s.budgets.Account, Value: c.bucket},
-		ratelimit.Key{Budget: s.budgets.Source, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
+	a, err := s.reserve(ctx, c)
 	if err != nil {
 		return "", errs.Wrap(act, err)
 	}
 	result, err := s.passwords.Verify(ctx, c.hash, pw)
 	if errs.Is(err, errs.Busy) {
-		s.giveBack(ctx, reserved) // nothing was checked
+		s.giveBack(ctx, a.reserved.Return) // nothing was checked
 	}
 	if err != nil {
 		return "", errs.Wrap(act, err)
 	}
 	if reason := refusal(c, result); reason != "" {
+		s.failed(ctx, a)
 		return "", s.refuse(ctx, act, c, reason)
 	}
-	s.giveBack(ctx, reserved)
+	s.giveBack(ctx, a.reserved.Succeed)
 	if result.Upgrade {
 		return s.upgrade(ctx, c, pw), nil
 	}
@@ -185,12 +183,13 @@ func (s *Service) refuse(ctx context.Context, act string, c credential, reason s
 	return errLogin()
 }
 
-// giveBack returns a reservation even if the visitor has left meanwhile. If that fails, one
-// attempt of the budget is gone until it refills.
-func (s *Service) giveBack(ctx context.Context, r *ratelimit.Reservation) {
+// giveBack settles a reservation even if the visitor has left meanwhile: by its Return, for what
+// was not checked, or its Succeed. If that fails, one attempt of each budget is gone until it
+// refills.
+func (s *Service) giveBack(ctx context.Context, settle func(context.Context) error) {
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := r.Return(rctx); err != nil {
+	if err := settle(rctx); err != nil {
 		s.log.WarnContext(ctx, "attempt not given back", "error", err)
 	}
 }

@@ -89,7 +89,7 @@ func TestChangePassword_RaceHasOneWinner(t *testing.T) {
 			t.Parallel()
 			url := storetest.NewURL(t, e)
 			f := newFixture(t, storetest.Connect(t, url))
-			f.budgets.Account.Limit = 1000
+			f.budgets.Account.Limit, f.budgets.Pair.Limit = 1000, 1000
 			other := newService(t, storetest.Connect(t, url), f.clock)
 			other.budgets = f.budgets
 			a := f.signUp("alice@example.com", "alice")

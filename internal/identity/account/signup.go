@@ -43,7 +43,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Account, error) {
 	}
 	a, err := s.create(ctx, row, in.Password)
 	if errs.Is(err, errs.Busy) {
-		s.giveBack(ctx, reserved)
+		s.giveBack(ctx, reserved.Return)
 	}
 	return a, errs.Wrap("sign up", err)
 }
