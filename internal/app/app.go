@@ -118,7 +118,7 @@ func (a *App) skin() error {
 	people, err := pages.New(pages.Deps{
 		Issuer: a.cfg.Issuer, Name: a.cfg.Name, Locale: a.cfg.Locale, Dev: a.opts.Dev, MinPassword: a.cfg.Passwords.MinLength,
 		Clock: a.Clock, Journeys: a.Journeys, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine,
-		Clients: a.Clients, Log: a.Log,
+		Clients: a.Clients, Log: a.Log, Brand: brandOf(a.cfg.Branding),
 	})
 	if err != nil {
 		return err
@@ -132,6 +132,13 @@ func (a *App) skin() error {
 		Fail: map[server.Area]server.FailFunc{server.Browser: people.Fail},
 	}, endpoints.Routes(), people.Routes())
 	return err
+}
+
+func brandOf(b config.Branding) pages.Brand {
+	return pages.Brand{
+		LogoFile: b.LogoFile, LogoDarkFile: b.LogoDarkFile, Accent: b.Accent, HelpURL: b.HelpURL, PrivacyURL: b.PrivacyURL,
+		TermsURL: b.TermsURL, Text: b.Text,
+	}
 }
 
 // ensureAlgs makes keys for algorithms that a client asked for and that nobody had before.

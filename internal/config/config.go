@@ -154,12 +154,13 @@ type Accounts struct {
 
 // Branding is how the pages look.
 type Branding struct {
-	LogoFile   string            `key:"logo_file" path:"y" doc:"SVG or PNG, 64 kB at most, shown in the place of our mark."`
-	Accent     string            `key:"accent" doc:"Colour of buttons and links, for example #2a47b8. What stands on it is chosen so that it can be read."`
-	HelpURL    string            `key:"help_url" doc:"Help, in the foot of every page."`
-	PrivacyURL string            `key:"privacy_url" doc:"Privacy policy, in the foot of every page and at sign-up."`
-	TermsURL   string            `key:"terms_url" doc:"Terms, likewise."`
-	Text       map[string]string `key:"text" doc:"A line of your own on the sign-in page, per language: {en: …, ko: …}."`
+	LogoFile     string            `key:"logo_file" path:"y" doc:"PNG, or SVG of 32 kB at most, shown in the place of our mark; in that of the name as well if it is wide (docs/branding.md)."`
+	LogoDarkFile string            `key:"logo_dark_file" path:"y" doc:"The same for dark pages. Empty: logo_file."`
+	Accent       string            `key:"accent" doc:"Colour of buttons and links, for example #2a47b8. What stands on it is chosen so that it can be read."`
+	HelpURL      string            `key:"help_url" doc:"Help, in the foot of every page; a web address or mailto:somebody@example.com."`
+	PrivacyURL   string            `key:"privacy_url" doc:"Privacy policy, in the foot of every page and at sign-up."`
+	TermsURL     string            `key:"terms_url" doc:"Terms, likewise."`
+	Text         map[string]string `key:"text" doc:"A few lines of your own on the sign-in page, per language: {en: …, ko: …}."`
 }
 
 // Upstream is another provider that people may sign in with.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 func checkMail(c *Config) (string, string) {
@@ -68,7 +69,8 @@ func checkBranding(c *Config) (string, string) {
 		return "branding.accent", strconv.Quote(b.Accent) + " is not a colour such as #2a47b8"
 	}
 	for _, l := range [][2]string{{"help_url", b.HelpURL}, {"privacy_url", b.PrivacyURL}, {"terms_url", b.TermsURL}} {
-		if l[1] != "" && !webAddress(l[1], false) {
+		mailto := l[0] == "help_url" && strings.HasPrefix(l[1], "mailto:")
+		if l[1] != "" && !webAddress(l[1], false) && !mailto {
 			return "branding." + l[0], "is not a web address"
 		}
 	}
@@ -76,8 +78,8 @@ func checkBranding(c *Config) (string, string) {
 		if !slices.Contains([]string{"en", "ko"}, tag) {
 			return "branding.text", strconv.Quote(tag) + " is not a language of the pages: en, ko"
 		}
-		if len(text) > 500 {
-			return "branding.text", "is longer than 500 bytes"
+		if utf8.RuneCountInString(text) > 600 {
+			return "branding.text", "is longer than 600 characters"
 		}
 	}
 	return "", ""

@@ -48,7 +48,7 @@ func loadBrand(b Brand, css string, log *slog.Logger) (*brand, error) {
 	out := &brand{help: b.HelpURL, text: map[string][]string{}}
 	for _, l := range []struct{ key, url string }{{"branding.help_url", b.HelpURL}, {"branding.privacy_url", b.PrivacyURL}, {"branding.terms_url", b.TermsURL}} {
 		if l.url != "" && !isBrandLink(l.url) {
-			return nil, fmt.Errorf("%s: %q is no https address", l.key, l.url)
+			return nil, fmt.Errorf("%s: %q is no web address", l.key, l.url)
 		}
 	}
 	for _, l := range []legalLink{{"page.privacy", b.PrivacyURL}, {"page.terms", b.TermsURL}} {
@@ -84,10 +84,7 @@ func loadBrand(b Brand, css string, log *slog.Logger) (*brand, error) {
 // isBrandLink admits web addresses, and mailto for help.
 func isBrandLink(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || len(s) > 2048 {
-		return false
-	}
-	return u.Scheme == "https" && u.Host != "" || u.Scheme == "mailto" && u.Opaque != "" || u.Scheme == "http" && u.Hostname() == "localhost"
+	return err == nil && len(s) <= 2048 && (safeLink(s) || u.Scheme == "mailto" && u.Opaque != "")
 }
 
 func brandText(s string) ([]string, error) {

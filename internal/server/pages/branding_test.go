@@ -142,7 +142,7 @@ func TestBrand_RefusedWithTheKey(t *testing.T) {
 	for key, b := range map[string]Brand{
 		"branding.accent":           {Accent: "rebeccapurple"},
 		"branding.help_url":         {HelpURL: "javascript:alert(1)"},
-		"branding.privacy_url":      {PrivacyURL: "http://example.com/"},
+		"branding.privacy_url":      {PrivacyURL: "ftp://example.com/"},
 		"branding.terms_url":        {TermsURL: "//example.com"},
 		"branding.text.ko":          {Text: map[string]string{"ko": strings.Repeat("가", maxBrandText+1)}},
 		"branding.text.en":          {Text: map[string]string{"en": "a\u0007b"}},
@@ -287,6 +287,9 @@ func TestLogo_OnPages(t *testing.T) {
 		v := p.view(r, loc, "login.title")
 		v.Data = message{}
 		w, doc := renderSample(t, p, sample{page: "message", status: 200, view: v})
+		if len(v.Greeting) != 2 || v.Greeting[1] != "New here? Ask at the desk." {
+			t.Errorf("greeting %q", v.Greeting)
+		}
 		img := elements(doc, "img")[0]
 		if src, _ := attr(img, "src"); src != want.src {
 			t.Errorf("%q: src %s", theme, src)

@@ -64,6 +64,7 @@ type view struct {
 	LogoWidth        int
 	Help             string
 	Legal            []link
+	Greeting         []string // the operator's own words for the login page
 	Title, Heading   string
 	Problems         []problem
 	Summary          bool // the problems stand on top as well

@@ -76,7 +76,7 @@ func (p *Pages) dress(r *http.Request, v *view) {
 		}
 		v.LogoWord, v.LogoWidth = l.word(), l.width()
 	}
-	v.Help = p.brand.help
+	v.Help, v.Greeting = p.brand.help, p.brand.text[v.Lang]
 	for _, l := range p.brand.legal {
 		v.Legal = append(v.Legal, link{Path: l.url, Text: v.T(l.key)})
 	}
