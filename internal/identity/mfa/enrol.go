@@ -34,6 +34,9 @@ type Enrolment struct {
 
 type pending struct {
 	Seed []byte `json:"seed"`
+	// Replaces says that the account had an app when this one was begun. Who began without one must
+	// not replace another that was set up meanwhile.
+	Replaces bool `json:"replaces,omitempty"`
 }
 
 // BeginTOTP starts to set up an authenticator app for the user within one session or journey
@@ -43,10 +46,14 @@ func (s *Service) BeginTOTP(ctx context.Context, user id.User, binding, label st
 	if binding == "" {
 		return Enrolment{}, errors.New("mfa: an enrolment needs a binding")
 	}
+	present, err := s.TOTP(ctx, user)
+	if err != nil {
+		return Enrolment{}, err
+	}
 	seed := make([]byte, seedBytes)
 	_, _ = rand.Read(seed) // never fails (crypto/rand)
 	put, err := s.onetime.Put(ctx, onetime.Draft{
-		Purpose: purposeEnrol, Subject: string(user), Binding: binding, Payload: pending{seed}, TTL: enrolFor, Void: true,
+		Purpose: purposeEnrol, Subject: string(user), Binding: binding, Payload: pending{seed, present != nil}, TTL: enrolFor, Void: true,
 	})
 	if err != nil {
 		return Enrolment{}, errs.Wrap("begin TOTP", err)
@@ -57,23 +64,23 @@ func (s *Service) BeginTOTP(ctx context.Context, user id.User, binding, label st
 // PendingTOTP returns an enrolment that was begun in the binding and not confirmed yet, so that its
 // page can be shown again; errs.NotFound otherwise.
 func (s *Service) PendingTOTP(ctx context.Context, user id.User, enrolment, binding, label string) (Enrolment, error) {
-	seed, expires, err := s.pending(ctx, user, enrolment, binding)
+	p, expires, err := s.pending(ctx, user, enrolment, binding)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return s.enrolment(enrolment, seed, label, expires)
+	return s.enrolment(enrolment, p.Seed, label, expires)
 }
 
-func (s *Service) pending(ctx context.Context, user id.User, enrolment, binding string) ([]byte, time.Time, error) {
+func (s *Service) pending(ctx context.Context, user id.User, enrolment, binding string) (pending, time.Time, error) {
 	t, err := s.onetime.ByID(ctx, purposeEnrol, enrolment)
 	if err != nil {
-		return nil, time.Time{}, errs.Wrap("TOTP enrolment", err)
+		return pending{}, time.Time{}, errs.Wrap("TOTP enrolment", err)
 	}
 	if binding == "" || t.Binding != binding || t.Subject != string(user) {
-		return nil, time.Time{}, errs.New(errs.NotFound, onetime.KeyUnknown, errors.New("TOTP enrolment of another"))
+		return pending{}, time.Time{}, errs.New(errs.NotFound, onetime.KeyUnknown, errors.New("TOTP enrolment of another"))
 	}
 	p, err := onetime.Read[pending](t)
-	return p.Seed, t.ExpiresAt, err
+	return p, t.ExpiresAt, err
 }
 
 func (s *Service) enrolment(enrolment string, seed []byte, label string, expires time.Time) (Enrolment, error) {
@@ -97,9 +104,9 @@ func (s *Service) enrolment(enrolment string, seed []byte, label string, expires
 
 // ConfirmTOTP turns an enrolment into the account's authenticator app, in place of an earlier one,
 // if code is one of its codes. The time step of that code is used up by it. also runs in the same
-// transaction.
+// transaction. errs.Conflict if the account got another app since this one was begun.
 func (s *Service) ConfirmTOTP(ctx context.Context, user id.User, enrolment, binding string, code seal.Secret, also ...func(context.Context) error) error {
-	seed, _, err := s.pending(ctx, user, enrolment, binding)
+	p, _, err := s.pending(ctx, user, enrolment, binding)
 	if err != nil {
 		return err
 	}
@@ -108,7 +115,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, user id.User, enrolment, bind
 		return errs.Wrap("confirm TOTP", err)
 	}
 	now := s.clock.Now()
-	step, ok := match(seed, code, now, 0)
+	step, ok := match(p.Seed, code, now, 0)
 	if !ok {
 		return s.refuse(ctx, "totp.enrol", user, "wrong", errs.New(errs.Unauthenticated, KeyWrong, nil))
 	}
@@ -116,12 +123,18 @@ func (s *Service) ConfirmTOTP(ctx context.Context, user id.User, enrolment, bind
 		if _, err := s.onetime.TakeID(ctx, purposeEnrol, enrolment, binding); err != nil {
 			return err
 		}
-		sealed := s.seal.Seal("totp_credential", "seed_sealed", string(user), seed)
-		_, err := s.db.Q(ctx).Exec(ctx, sqlPutTOTP, string(user), sealed, step, store.Micros(now))
-		if errors.Is(err, store.ErrForeignKey) {
-			return errs.New(errs.Unauthenticated, "", err) // the account was deleted meanwhile
+		put := sqlAddTOTP
+		if p.Replaces {
+			put += sqlReplaceTOTP
 		}
-		if err != nil {
+		sealed := s.seal.Seal("totp_credential", "seed_sealed", string(user), p.Seed)
+		_, err := s.db.Q(ctx).Exec(ctx, put, string(user), sealed, step, store.Micros(now))
+		switch {
+		case errors.Is(err, store.ErrForeignKey):
+			return errs.New(errs.Unauthenticated, "", err) // the account was deleted meanwhile
+		case errors.Is(err, store.ErrUnique):
+			return errs.New(errs.Conflict, "", err)
+		case err != nil:
 			return err
 		}
 		return s.done(ctx, "totp.enrol", user, nil, also)

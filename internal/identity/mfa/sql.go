@@ -4,9 +4,9 @@ const (
 	sqlFactors = `SELECT (SELECT count(*) FROM totp_credential WHERE account_id = $1),
 		(SELECT count(*) FROM recovery_code WHERE account_id = $1 AND used_at = 0)`
 
-	sqlPutTOTP = `INSERT INTO totp_credential (account_id, seed_sealed, last_step, failures, created_at, last_used_at)
-		VALUES ($1, $2, $3, 0, $4, $4)
-		ON CONFLICT (account_id) DO UPDATE SET seed_sealed = excluded.seed_sealed, last_step = excluded.last_step,
+	sqlAddTOTP = `INSERT INTO totp_credential (account_id, seed_sealed, last_step, failures, created_at, last_used_at)
+		VALUES ($1, $2, $3, 0, $4, $4)`
+	sqlReplaceTOTP = ` ON CONFLICT (account_id) DO UPDATE SET seed_sealed = excluded.seed_sealed, last_step = excluded.last_step,
 			failures = 0, created_at = excluded.created_at, last_used_at = excluded.last_used_at`
 
 	sqlTOTPInfo = `SELECT created_at, last_used_at, failures FROM totp_credential WHERE account_id = $1`

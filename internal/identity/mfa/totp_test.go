@@ -91,6 +91,36 @@ func TestEnrol_ExpiresAndReplaces(t *testing.T) {
 	})
 }
 
+// Who began without an app does not replace one that was set up meanwhile: of two people who know a
+// password, the first one's stays.
+func TestEnrol_FirstOneStays(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		other, err := f.BeginTOTP(t.Context(), bob, session, "bob@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine, err := f.BeginTOTP(t.Context(), alice, session, "alice@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Begun at the same time in another browser: neither made the other worthless.
+		if _, err := f.db.Exec(t.Context(), `UPDATE one_time SET subject = $1 WHERE id = $2`, string(alice), other.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.ConfirmTOTP(t.Context(), alice, mine.ID, session, f.code(t, mine.Secret, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.ConfirmTOTP(t.Context(), alice, other.ID, session, f.code(t, other.Secret, 0)); !errs.Is(err, errs.Conflict) {
+			t.Errorf("the second one: %v", err)
+		}
+		f.clock.Advance(time.Minute)
+		if err := f.VerifyTOTP(t.Context(), alice, f.code(t, mine.Secret, 0)); err != nil {
+			t.Errorf("the first one: %v", err)
+		}
+	})
+}
+
 func TestEnrol_WhatAppsRead(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
