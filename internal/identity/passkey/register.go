@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
@@ -86,9 +86,9 @@ func (s *Service) attested(user id.User, binding string, answer []byte) (cred Cr
 	if len(made.ID) > 1023 { // §7.1 step 25
 		return refused("mismatch", errors.New("the credential id is too long"))
 	}
-	var pk webauthncose.PublicKeyData
-	if err := webauthncbor.Unmarshal(made.PublicKey, &pk); err != nil {
-		return refused("malformed", err)
+	alg, err := algorithm(made.PublicKey)
+	if err != nil {
+		return refused("public_key", err)
 	}
 	aaguid, err := uuid.FromBytes(made.Authenticator.AAGUID)
 	if err != nil {
@@ -97,8 +97,31 @@ func (s *Service) attested(user id.User, binding string, answer []byte) (cred Cr
 	return Credential{
 		ID: id.New(), Key: encode(made.ID), User: user, AAGUID: aaguid.String(), Transports: transports(made.Transport),
 		Synced: made.Flags.BackupEligible, BackedUp: made.Flags.BackupState, CreatedAt: s.clock.Now(),
-		publicKey: made.PublicKey, alg: pk.Algorithm, signCount: made.Authenticator.SignCount,
+		publicKey: made.PublicKey, alg: alg, signCount: made.Authenticator.SignCount,
 	}, challenge, ends, nil
+}
+
+// algorithm checks that a public key is one that we can use: without attestation nothing else does
+// until somebody tries to sign in with it. The library compares kind, curve and point with what the
+// key says of itself (RFC 9053 §7.1.1, §7.2); the sizes of RSA are ours (NIST SP 800-131A §3).
+func algorithm(public []byte) (int64, error) {
+	key, err := webauthncose.ParsePublicKey(public)
+	if err != nil {
+		return 0, err
+	}
+	switch k := key.(type) {
+	case webauthncose.EC2PublicKeyData:
+		return k.Algorithm, nil
+	case webauthncose.OKPPublicKeyData:
+		return k.Algorithm, nil
+	case webauthncose.RSAPublicKeyData:
+		bits := new(big.Int).SetBytes(k.Modulus).BitLen()
+		if k.Algorithm != int64(webauthncose.AlgRS256) || bits < 2048 || bits > 4096 {
+			return 0, fmt.Errorf("RSA key of %d bits with algorithm %d", bits, k.Algorithm)
+		}
+		return k.Algorithm, nil
+	}
+	return 0, errors.New("a kind of key that we do not take")
 }
 
 // keep writes a new passkey and uses its challenge up.
