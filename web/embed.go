@@ -5,8 +5,8 @@ package web
 
 import "embed"
 
-// Files has the folders templates, static and locales. A language is a folder of locales, with one
+// Files has the folders templates, static, locales and mail. A language is a folder of locales, with one
 // file per area of the site.
 //
-//go:embed templates/*.html static/*.css static/*.js locales/*/*.json
+//go:embed templates/*.html static/*.css static/*.js locales/*/*.json mail/layout.* mail/*/*
 var Files embed.FS
