@@ -46,13 +46,17 @@ for (const box of all("[data-show]")) {
 
 // What is required is checked when a field is left, never while somebody types; an empty field
 // is not complained about before it is sent. The server checks everything again.
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+addEventListener("pointerup", () => { pressed = false; }, true);
+addEventListener("pointercancel", () => { pressed = false; }, true);
 for (const input of all("[data-check]")) {
   const field = input.closest(".field");
   const described = input.getAttribute("aria-describedby") ?? "";
   const note = made("p", "error", input.dataset.check);
   note.id = `${input.id}-check`;
   note.role = "status";
-  input.addEventListener("blur", () => {
+  const check = () => {
     const least = Number(input.dataset.min ?? 0);
     const good = input.value === "" || (input.validity.valid && [...input.value].length >= least);
     if (good !== note.isConnected || field.querySelector(`#${input.id}-error`)) return;
@@ -65,6 +69,11 @@ for (const input of all("[data-check]")) {
       input.setAttribute("aria-invalid", "true");
       input.setAttribute("aria-describedby", `${described} ${note.id}`.trim());
     }
+  };
+  // A press on the button below leaves the field, too: what it aims at must not move away.
+  input.addEventListener("blur", () => {
+    if (pressed) addEventListener("pointerup", () => setTimeout(check), { once: true });
+    else check();
   });
 }
 
