@@ -92,6 +92,8 @@ type Deps struct {
 	// OtherWays reports whether somebody could sign in without any passkey; nil means that they
 	// always could.
 	OtherWays func(ctx context.Context, user id.User) (bool, error)
+	// Choices remembers who wants no offer of a passkey; nil means that none is ever made.
+	Choices Choices
 	// Source bounds failed attempts from one network; zero means 100 per 15 minutes.
 	Source ratelimit.Budget
 }
@@ -112,6 +114,7 @@ type Service struct {
 	active  func(ctx context.Context, user id.User) (bool, error)
 	others  func(ctx context.Context, user id.User) (bool, error)
 	source  ratelimit.Budget
+	choices Choices
 }
 
 // New returns a Service. It refuses an issuer on which no browser would use passkeys.
@@ -147,7 +150,7 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		db: d.DB, clock: d.Clock, onetime: d.Onetime, limits: d.Limits, audit: d.Audit, log: d.Log,
-		key: bytes.Clone(d.Key), rp: rp, rpID: d.RPID, rpName: d.Name, origins: origins, active: d.Active, others: d.OtherWays, source: d.Source,
+		key: bytes.Clone(d.Key), rp: rp, rpID: d.RPID, rpName: d.Name, origins: origins, active: d.Active, others: d.OtherWays, choices: d.Choices, source: d.Source,
 	}, nil
 }
 
