@@ -188,7 +188,7 @@ func printClient(w io.Writer, c *client.Client, now time.Time) error {
 		{"Redirect URIs", lines(m.RedirectURIs)}, {"After logout", lines(m.PostLogoutRedirectURIs)},
 		{"Grant types", strings.Join(m.GrantTypes, " ")}, {"Authentication", string(m.AuthMethod)},
 		{"Scopes", strings.Join(m.Scopes, " ")}, {"Audiences", lines(m.Audiences)}, {"Origins", lines(m.Origins(c.Kind))},
-		{"JWKS URI", m.JWKSURI}, {"First party", yes(m.FirstParty)}, {"PKCE required", yes(m.RequirePKCE)},
+		{"JWKS URI", m.JWKSURI}, {"First party", yes(m.FirstParty)}, {"PKCE required", yes(m.RequirePKCE)}, {"Two factors required", yes(m.RequireMFA)},
 		{"Access tokens", m.AccessTokenFormat}, {"ID token algorithm", m.IDTokenAlg},
 		{"Access token TTL", lifetime(m.AccessTokenTTL)}, {"Refresh idle TTL", lifetime(m.RefreshIdleTTL)},
 		{"Refresh absolute TTL", lifetime(m.RefreshAbsoluteTTL)}, {"Refresh grace", lifetime(m.RefreshGrace)},

@@ -22,7 +22,7 @@ type metadataFlags struct {
 	method string
 	jwks   string
 	first  bool
-	pkce   bool
+	mfa, pkce   bool
 }
 
 type listFlag struct {
@@ -108,6 +108,7 @@ func (m *metadataFlags) bind(cmd *cobra.Command, update bool) {
 	f.StringVar(&m.method, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none")
 	f.StringVar(&m.jwks, "jwks-file", "", "file with the client's public keys, a JWK Set (private_key_jwt)")
 	f.BoolVar(&m.first, "first-party", false, "an application of your own: people are not asked for consent")
+	f.BoolVar(&m.mfa, "require-mfa", false, "let nobody in with less than two factors")
 	f.BoolVar(&m.pkce, "require-pkce", true, "refuse authorization requests without PKCE (only web clients may switch it off)")
 }
 
@@ -136,6 +137,9 @@ func (m *metadataFlags) apply(cmd *cobra.Command, to *client.Metadata) error {
 	}
 	if given("first-party") {
 		to.FirstParty = m.first
+	}
+	if given("require-mfa") {
+		to.RequireMFA = m.mfa
 	}
 	if given("require-pkce") {
 		to.RequirePKCE = m.pkce

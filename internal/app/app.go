@@ -60,11 +60,12 @@ type App struct {
 	jobs    []job
 	algs    chan struct{} // clients changed: look whether a signing algorithm is missing
 
-	listeners []listener
-	operators string // address of the management listener
-	draining  atomic.Bool
-	offset    atomic.Int64 // of the machine's clock, nanoseconds
-	failed    chan error
+	listeners   []listener
+	operators   string // address of the management listener
+	draining    atomic.Bool
+	offset      atomic.Int64 // of the machine's clock, nanoseconds
+	outboxDepth depth
+	failed      chan error
 }
 
 // New opens the store, wires everything over it and makes sure that there are signing keys.
@@ -110,6 +111,7 @@ func (a *App) prepare(ctx context.Context) error {
 		}
 	})
 	a.gauges()
+	a.outboxGauges()
 	return a.addJobs(ctx)
 }
 
@@ -118,7 +120,8 @@ func (a *App) skin() error {
 	people, err := pages.New(pages.Deps{
 		Issuer: a.cfg.Issuer, Name: a.cfg.Name, Locale: a.cfg.Locale, Dev: a.opts.Dev, MinPassword: a.cfg.Passwords.MinLength,
 		Clock: a.Clock, Journeys: a.Journeys, Accounts: a.Accounts, Sessions: a.Sessions, Engine: a.Engine,
-		Clients: a.Clients, Log: a.Log, Brand: brandOf(a.cfg.Branding),
+		MFA: a.MFA, Devices: a.Devices, Passkeys: a.Passkeys, Upstreams: a.Upstreams, Notices: a.Notices, Mail: a.Mail,
+		Clients: a.Clients, Audit: a.Audit, DB: a.DB, Log: a.Log, Brand: brandOf(a.cfg.Branding), MailCode: a.cfg.Login.MailCode,
 	})
 	if err != nil {
 		return err
@@ -166,6 +169,8 @@ func (a *App) Start(ctx context.Context) error {
 	w.every("jobs", jobLook, a.RunJobs)
 	w.every("keys", time.Minute, a.Keys.Load) // times make keys active or removed without a change
 	w.run("algorithms", a.watchAlgs)
+	w.run("outbox", a.Outbox.Run)
+	w.every("outbox depth", depthPeriod, a.watchOutbox)
 	if system, ok := a.Clock.(*clock.System); ok {
 		w.run("clock", func(ctx context.Context) { a.watchClock(ctx, system) })
 	}

@@ -106,6 +106,7 @@ func metadata(c config.Client) client.Metadata {
 	text(&m.TOSURI, c.TOSURI)
 	flag(&m.FirstParty, c.FirstParty)
 	flag(&m.RequirePKCE, c.RequirePKCE)
+	flag(&m.RequireMFA, c.RequireMFA)
 	duration(&m.AccessTokenTTL, c.AccessTokenTTL)
 	duration(&m.RefreshIdleTTL, c.RefreshIdle)
 	duration(&m.RefreshAbsoluteTTL, c.RefreshAbsolute)

@@ -107,6 +107,9 @@ func (a *App) cleanup(ctx context.Context) error {
 		{"grants", a.Engine.DeleteExpired},
 		{"sessions", a.Sessions.DeleteExpired},
 		{"attempts", a.Limits.DeleteExpired},
+		{"one-time things", a.Onetime.DeleteExpired},
+		{"known browsers", a.Devices.DeleteExpired},
+		{"messages", a.deleteMessages},
 		{"audit", func(ctx context.Context, limit int) (int64, error) {
 			return a.Audit.DeleteBefore(ctx, a.Clock.Now().Add(-a.cfg.Audit.Retention), limit)
 		}},

@@ -9,6 +9,11 @@ import (
 
 	"signet/internal/config"
 	"signet/internal/identity/account"
+	"signet/internal/identity/device"
+	"signet/internal/identity/federation"
+	"signet/internal/identity/mfa"
+	"signet/internal/identity/notice"
+	"signet/internal/identity/passkey"
 	"signet/internal/identity/password"
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
@@ -17,7 +22,9 @@ import (
 	"signet/internal/oauth/keys"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
-	"signet/internal/platform/fetch"
+	"signet/internal/platform/mail"
+	"signet/internal/platform/onetime"
+	"signet/internal/platform/outbox"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
@@ -44,6 +51,14 @@ type Services struct {
 	Consents  *consent.Service
 	Engine    *oauth.Engine
 	Journeys  *signin.Service
+	Onetime   *onetime.Service
+	Outbox    *outbox.Service
+	Mail      *mail.Service
+	Notices   *notice.Service
+	Devices   *device.Service
+	MFA       *mfa.Service
+	Passkeys  *passkey.Service // nil where there are none
+	Upstreams *federation.Service
 
 	closeDB bool
 }
@@ -115,7 +130,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	set(e)
 	s.Clients, e = client.New(client.Deps{
 		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Audit: s.Audit, Log: s.Log,
-		Fetch: fetch.New(fetch.Options{AllowHosts: cfg.Outbound.AllowHosts, AllowPrivate: o.Dev, AllowHTTP: o.Dev, Log: s.Log}),
+		Fetch: s.fetch(cfg, o),
 	})
 	set(e)
 	s.Keys, e = keys.New(keys.Deps{
@@ -126,10 +141,10 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	if err != nil {
 		return err
 	}
-	s.Accounts, err = account.New(account.Deps{
-		DB: s.DB, Clock: s.Clock, Passwords: s.Passwords, Limits: s.Limits, Audit: s.Audit, Log: s.Log,
-	})
-	if err != nil {
+	if err := s.wireMail(cfg); err != nil {
+		return err
+	}
+	if err := s.wireAccounts(cfg, o); err != nil {
 		return err
 	}
 	ttl := cfg.Tokens
@@ -141,6 +156,5 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	if err != nil {
 		return err
 	}
-	s.Journeys, err = signin.New(signin.Deps{DB: s.DB, Clock: s.Clock, Accounts: s.Accounts, Sessions: s.Sessions, Engine: s.Engine})
-	return err
+	return s.wireJourneys(cfg)
 }

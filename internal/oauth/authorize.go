@@ -255,6 +255,7 @@ func checkPreferences(_ context.Context, a *authorization) error {
 	}
 	a.req.UILocales = words(a.get("ui_locales"))
 	a.req.ACRValues = words(a.get("acr_values"))
+	a.req.RequireMFA = a.client.Metadata.RequireMFA
 	if d := a.get("display"); slices.Contains([]string{"page", "popup", "touch", "wap"}, d) {
 		a.req.Display = d
 	}

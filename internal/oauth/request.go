@@ -25,6 +25,7 @@ type Request struct {
 	ACRValues     []string  `json:"acr_values,omitempty"`
 	Display       string    `json:"display,omitempty"`
 	HintSubject   id.User   `json:"hint_subject,omitempty"` // from a verified id_token_hint
+	RequireMFA    bool      `json:"require_mfa,omitempty"`  // the client's registration demands two factors
 
 	// covered remembers, within one HTTP request, the consent that MissingConsent found to
 	// cover this request, so that Issue need not read it a second time: its write demands

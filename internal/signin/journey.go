@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
+	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
@@ -67,6 +70,9 @@ type Local struct {
 	Target string `json:"target"`
 	MaxAge *int64 `json:"max_age,omitempty"` // seconds, as in an authorization request
 	Create bool   `json:"create,omitempty"`  // start at the sign-up page
+	// Strong asks, of whom has a second factor, that it was proven within MaxAge too: a remembered
+	// browser or a second factor of this morning is not enough to change what protects the account.
+	Strong bool `json:"strong,omitempty"`
 }
 
 // Leave is a sign-out that waits for the person's yes. Location was checked against the
@@ -84,14 +90,64 @@ type frozen struct {
 	Leave     *Leave         `json:"leave,omitempty"`
 }
 
-// state is the column state: what the journey settled, and for whom. It counts only while
-// that very session is the one in the browser; somebody else's steps are never inherited.
+// state is the column state: what the journey settled. The first group counts only while that
+// very session is the one in the browser; somebody else's steps are never inherited. The second
+// belongs to the journey itself.
 type state struct {
 	User     id.User    `json:"user,omitempty"`
 	Session  id.Session `json:"session,omitempty"`
 	Proved   bool       `json:"proved,omitempty"`
 	Chosen   bool       `json:"chosen,omitempty"`
 	Approved bool       `json:"approved,omitempty"`
+	// Offer says that a passkey may be offered: signed in by password in a browser that can.
+	Offer bool `json:"offer,omitempty"`
+
+	// Half is somebody who proved the first factor and owes the second. It is no session: it is
+	// worth nothing outside of this journey.
+	Half *half `json:"half,omitempty"`
+	// Parked are the one-time things that this journey waits for.
+	Parked map[Parked]string `json:"parked,omitempty"`
+}
+
+// half is a sign-in that waits for its second factor.
+type half struct {
+	User   id.User         `json:"user"`
+	Events []session.Event `json:"events"`
+	Offer  bool            `json:"offer,omitempty"`
+	New    bool            `json:"new,omitempty"`
+}
+
+// Parked names what a journey may wait for. The value is chosen by our code, mostly the id of a
+// one-time thing.
+type Parked string
+
+// What a journey may wait for.
+const (
+	ParkedSignUp   Parked = "signup"    // the address of a sign-up; while it is there, Verify is owed
+	ParkedReset    Parked = "reset"     // the code of a password reset
+	ParkedNewWord  Parked = "new_word"  // a reset was proven; the new password is owed
+	ParkedMailCode Parked = "mail_code" // the code of a sign-in by mail
+	ParkedLink     Parked = "link"      // an upstream identity that waits for the owner of an account
+	ParkedProfile  Parked = "profile"   // an upstream profile that fills in the sign-up form
+)
+
+// Parked returns what the journey waits for, "" for nothing.
+func (j *Journey) Parked(p Parked) string { return j.state.Parked[p] }
+
+// HalfUser returns who has proven the first factor and owes the second, "" for nobody.
+func (j *Journey) HalfUser() id.User {
+	if j.state.Half == nil {
+		return ""
+	}
+	return j.state.Half.User
+}
+
+// HalfEvents returns what was proven so far.
+func (j *Journey) HalfEvents() []session.Event {
+	if j.state.Half == nil {
+		return nil
+	}
+	return slices.Clone(j.state.Half.Events)
 }
 
 func (s *Service) begin(ctx context.Context, browser string, client id.Client, f frozen) (id.Journey, error) {
@@ -164,6 +220,24 @@ func (s *Service) step(ctx context.Context, j *Journey, st state, done bool) err
 		return errs.New(errs.Conflict, "", errors.New("the journey moved on"))
 	}
 	return errs.Wrap("step journey", err)
+}
+
+// Park notes what the journey waits for, or with value "" that it waits no more. It joins the
+// transaction that ctx carries. errs.Conflict as with every transition.
+func (s *Service) Park(ctx context.Context, j *Journey, p Parked, value string) error {
+	st := j.state
+	st.Parked = maps.Clone(st.Parked)
+	if st.Parked == nil {
+		st.Parked = map[Parked]string{}
+	}
+	if st.Parked[p] = value; value == "" {
+		delete(st.Parked, p)
+	}
+	if err := s.step(ctx, j, st, false); err != nil {
+		return err
+	}
+	j.moved(st, time.Time{})
+	return nil
 }
 
 // moved notes in memory what step wrote, once its transaction has committed.

@@ -4,17 +4,24 @@ import (
 	"slices"
 	"time"
 
+	"signet/internal/identity/session"
 	"signet/internal/platform/id"
 )
 
 // Step is what a journey owes next.
 type Step string
 
-// The steps. Each of the first four is a page; Done issues a code, Refuse answers the
+// The steps. Each but the last two is a page; Done issues a code, Refuse answers the
 // application with an error.
 const (
 	Login   Step = "login"
 	SignUp  Step = "signup"
+	Verify  Step = "verify"  // a sign-up waits for the code that was mailed
+	MFA     Step = "mfa"     // the second factor
+	Enroll  Step = "enroll"  // a second factor is to be set up first
+	Restore Step = "restore" // the account waits for its deletion
+	Terms   Step = "terms"   // a version that was not accepted yet
+	Offer   Step = "offer"   // a passkey might be added
 	Select  Step = "select"
 	Consent Step = "consent"
 	Done    Step = "done"
@@ -28,6 +35,20 @@ const (
 	AccountSelectionRequired = "account_selection_required"
 	InteractionRequired      = "interaction_required"
 	AccessDenied             = "access_denied"
+	// UnmetAuthentication is of OpenID Connect Core Error Code unmet_authentication_requirements 1.0
+	// §2, which RFC 9470 §5 points to.
+	UnmetAuthentication = "unmet_authentication_requirements"
+)
+
+// Mode is the deployment's rule for second factors.
+type Mode string
+
+// The modes. Off never asks; Optional asks those who have set one up; Required makes everybody
+// set one up.
+const (
+	MFAOff      Mode = "off"
+	MFAOptional Mode = "optional"
+	MFARequired Mode = "required"
 )
 
 // Facts is everything that Next looks at. The first group is what was asked and never
@@ -37,12 +58,26 @@ type Facts struct {
 	Prompt      []string // as asked: none, login, consent, select_account, create
 	MaxAge      *int64   // seconds; nil = not asked (OIDC Core §3.1.2.1)
 	HintSubject id.User  // from a verified id_token_hint; "" = none
+	ACRValues   []string // those of ours among the acr_values asked for (RFC 9470 §4)
+	TwoFactors  bool     // the application's registration demands two factors
+	Mode        Mode
 
-	User     id.User // "" = nobody is signed in
-	Disabled bool    // the account may not sign in any more
-	AuthTime time.Time
-	Now      time.Time
+	User      id.User // "" = nobody is signed in
+	Disabled  bool    // the account may not sign in any more
+	AuthTime  time.Time
+	Now       time.Time
+	Level     int  // factors proven in the session
+	Resistant bool // a passkey that verified its holder among them
+	Known     bool // the browser was remembered instead of a second factor
+	TOTP      bool // the account has an authenticator app set up
+	Passkeys  bool // or passkeys
+	Deleting  bool // the account waits for its deletion
+	TermsOwed bool // the terms of today were not accepted
+	OfferDue  bool // a passkey may be offered
 
+	Half           bool // the first factor was proven within this journey, a second is owed
+	SigningUp      bool // a sign-up within this journey waits for its address
+	Linking        bool // an upstream identity waits for the owner of an account
 	Proved         bool // signed in or signed up within this journey
 	Chosen         bool // picked on the account chooser within this journey
 	Approved       bool // said yes to the application within this journey
@@ -52,14 +87,20 @@ type Facts struct {
 // Next says which step is owed, and for Refuse the error that the application gets. It is a
 // pure function and the only place that decides it: pages never choose the next page.
 //
-// acr_values is deliberately no fact. It is a wish (OIDC Core §3.1.2.1, a voluntary claim): the
-// ID token says what was reached, and a sign-in never fails over it.
+// Of acr_values only our own classes are facts. Others are wishes (OIDC Core §3.1.2.1, a
+// voluntary claim): the ID token says what was reached, and a sign-in never fails over them.
 func Next(f Facts) (Step, string) {
 	if slices.Contains(f.Prompt, "none") {
 		return silent(f)
 	}
 	signedIn := f.User != "" && !f.Disabled
 	switch {
+	case f.Half && (f.TOTP || f.Passkeys):
+		return MFA, ""
+	case f.Half:
+		return Enroll, ""
+	case f.SigningUp && !f.proved():
+		return Verify, ""
 	case f.asks("create") && !f.proved():
 		return SignUp, ""
 	case !signedIn:
@@ -70,12 +111,22 @@ func Next(f Facts) (Step, string) {
 		return Refuse, LoginRequired
 	case f.otherThanHinted():
 		return Login, ""
+	case f.Linking && !f.Proved:
+		return Login, ""
 	case f.asks("select_account") && !f.Chosen && !f.Proved:
 		return Select, ""
 	case f.asks("login") && !f.Proved:
 		return Login, ""
 	case f.tooOld() && !f.Proved:
 		return Login, ""
+	case f.Deleting:
+		return Restore, ""
+	case f.short():
+		return f.stronger()
+	case f.TermsOwed:
+		return Terms, ""
+	case f.OfferDue:
+		return Offer, ""
 	case (f.ConsentMissing || f.asks("consent")) && !f.Approved:
 		return Consent, ""
 	}
@@ -93,6 +144,10 @@ func silent(f Facts) (Step, string) {
 		return Refuse, LoginRequired
 	case f.asks("select_account"):
 		return Refuse, AccountSelectionRequired
+	case f.short():
+		return Refuse, LoginRequired
+	case f.Deleting, f.TermsOwed:
+		return Refuse, InteractionRequired
 	case f.ConsentMissing, f.asks("consent"):
 		return Refuse, ConsentRequired
 	}
@@ -116,16 +171,70 @@ func (f Facts) tooOld() bool {
 	return *f.MaxAge <= 0 || age > *f.MaxAge
 }
 
+// short reports whether the session has proven less than is asked: by the deployment, for which a
+// remembered browser will do; by the application's registration or its acr_values, for which it
+// will not. Any of the classes asked for will do (RFC 9470 §4).
+func (f Facts) short() bool {
+	switch {
+	case f.Mode == MFARequired && f.Level < 2 && !f.Known:
+		return true
+	case f.TwoFactors && f.Level < 2:
+		return true
+	case f.Mode == MFAOff || len(f.ACRValues) == 0:
+		return false
+	}
+	return !slices.ContainsFunc(f.ACRValues, f.reaches)
+}
+
+func (f Facts) reaches(acr string) bool {
+	switch acr {
+	case session.OneFactor:
+		return f.Level >= 1
+	case session.TwoFactors:
+		return f.Level >= 2
+	case session.PhishingResistant:
+		return f.Resistant
+	}
+	return false
+}
+
+// fresh is how recent a sign-in must be for a second factor to be set up under it.
+const fresh = 10 * time.Minute
+
+// stronger is the way to more proof: the second factor, or first a sign-in that is recent enough to
+// set one up.
+func (f Facts) stronger() (Step, string) {
+	switch {
+	case f.Mode == MFAOff: // and yet the application insists
+		return Refuse, UnmetAuthentication
+	case f.Passkeys, f.TOTP && !f.resistantOnly():
+		return MFA, ""
+	case !f.Proved && f.Now.Sub(f.AuthTime) > fresh:
+		return Login, ""
+	}
+	return Enroll, ""
+}
+
+// resistantOnly reports whether nothing but a passkey will do.
+func (f Facts) resistantOnly() bool {
+	if f.Level < 2 && (f.TwoFactors || f.Mode == MFARequired && !f.Known) {
+		return false // two factors first
+	}
+	return !slices.Contains(f.ACRValues, session.TwoFactors) && slices.Contains(f.ACRValues, session.PhishingResistant)
+}
+
 // May reports whether the page of a step may be used while another is owed. Signing in as
 // somebody else is possible until the journey has ended; everything else waits its turn.
 func May(page, owed Step) bool {
 	switch owed {
 	case Login, SignUp:
 		return page == Login || page == SignUp
+	case Verify:
+		return page == Verify || page == Login || page == SignUp
 	case Select:
 		return page == Select || page == Login || page == SignUp
-	case Consent:
-		return page == Consent || page == Login
+	case MFA, Enroll, Restore, Terms, Offer, Consent:
+		return page == owed || page == Login
 	}
 	return false
 }

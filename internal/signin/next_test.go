@@ -1,10 +1,12 @@
 package signin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"signet/internal/identity/session"
 	"signet/internal/platform/id"
 )
 
@@ -14,7 +16,7 @@ func seconds(n int64) *int64 { return &n }
 
 // signedIn is a person who signed in ten minutes ago and owes nothing.
 func signedIn(change func(*Facts)) Facts {
-	f := Facts{User: "alice", AuthTime: noon.Add(-10 * time.Minute), Now: noon}
+	f := Facts{User: "alice", AuthTime: noon.Add(-10 * time.Minute), Now: noon, Mode: MFAOptional, Level: 1}
 	if change != nil {
 		change(&f)
 	}
@@ -101,6 +103,51 @@ func TestNext_Table(t *testing.T) {
 		{"none login", signedIn(prompts("none login")), Refuse, LoginRequired},
 		{"none consent", signedIn(prompts("none consent")), Refuse, ConsentRequired},
 		{"none create", signedIn(prompts("none create")), Refuse, InteractionRequired},
+
+		// Second factors. A half sign-in is nobody: whatever else is asked waits.
+		{"half, app", nobody(func(f *Facts) { f.Half, f.TOTP = true, true }), MFA, ""},
+		{"half, passkey", nobody(func(f *Facts) { f.Half, f.Passkeys = true, true }), MFA, ""},
+		{"half, none set up", nobody(func(f *Facts) { f.Half = true }), Enroll, ""},
+		{"half, somebody else signed in", signedIn(func(f *Facts) { f.Half, f.TOTP = true, true }), MFA, ""},
+		{"half, login asked", nobody(func(f *Facts) { f.Half, f.TOTP, f.Prompt = true, true, []string{"login", "consent"} }), MFA, ""},
+		{"half, create asked", nobody(func(f *Facts) { f.Half, f.TOTP, f.Prompt = true, true, []string{"create"} }), MFA, ""},
+		{"none, half", nobody(func(f *Facts) { f.Half, f.TOTP, f.Prompt = true, true, []string{"none"} }), Refuse, LoginRequired},
+		{"required", signedIn(func(f *Facts) { f.Mode, f.TOTP = MFARequired, true }), MFA, ""},
+		{"required, none set up", signedIn(func(f *Facts) { f.Mode = MFARequired }), Enroll, ""},
+		{"required, none set up, old", signedIn(func(f *Facts) { f.Mode, f.AuthTime = MFARequired, noon.Add(-time.Hour) }), Login, ""},
+		{"required, none set up, old, proved", signedIn(func(f *Facts) { f.Mode, f.AuthTime, f.Proved = MFARequired, noon.Add(-time.Hour), true }), Enroll, ""},
+		{"required, remembered", signedIn(func(f *Facts) { f.Mode, f.TOTP, f.Known = MFARequired, true, true }), Done, ""},
+		{"required, two factors", signedIn(func(f *Facts) { f.Mode, f.TOTP, f.Level = MFARequired, true, 2 }), Done, ""},
+		{"optional, one factor", signedIn(func(f *Facts) { f.TOTP = true }), Done, ""},
+		{"application demands two", signedIn(func(f *Facts) { f.TwoFactors, f.TOTP = true, true }), MFA, ""},
+		{"application demands two, remembered", signedIn(func(f *Facts) { f.TwoFactors, f.TOTP, f.Known = true, true, true }), MFA, ""},
+		{"application demands two, has them", signedIn(func(f *Facts) { f.TwoFactors, f.Level = true, 2 }), Done, ""},
+		{"application demands two, all off", signedIn(func(f *Facts) { f.TwoFactors, f.Mode = true, MFAOff }), Refuse, UnmetAuthentication},
+		{"application demands two, none", signedIn(func(f *Facts) { f.TwoFactors, f.Prompt = true, []string{"none"} }), Refuse, LoginRequired},
+		// RFC 9470 §4: any of the classes asked for will do.
+		{"acr 2fa", signedIn(func(f *Facts) { f.ACRValues, f.TOTP = []string{session.TwoFactors}, true }), MFA, ""},
+		{"acr 2fa, reached", signedIn(func(f *Facts) { f.ACRValues, f.Level = []string{session.TwoFactors}, 2 }), Done, ""},
+		{"acr 2fa, remembered", signedIn(func(f *Facts) { f.ACRValues, f.Known, f.TOTP = []string{session.TwoFactors}, true, true }), MFA, ""},
+		{"acr 2fa, all off", signedIn(func(f *Facts) { f.ACRValues, f.Mode = []string{session.TwoFactors}, MFAOff }), Done, ""},
+		{"acr 2fa or 1fa", signedIn(func(f *Facts) { f.ACRValues = []string{session.TwoFactors, session.OneFactor} }), Done, ""},
+		{"acr phr, an app", signedIn(func(f *Facts) { f.ACRValues, f.TOTP, f.Level = []string{session.PhishingResistant}, true, 2 }), Enroll, ""},
+		{"acr phr, a passkey", signedIn(func(f *Facts) { f.ACRValues, f.Passkeys, f.Level = []string{session.PhishingResistant}, true, 2 }), MFA, ""},
+		{"acr phr, reached", signedIn(func(f *Facts) { f.ACRValues, f.Resistant, f.Level = []string{session.PhishingResistant}, true, 2 }), Done, ""},
+		{"acr phr or 2fa", signedIn(func(f *Facts) { f.ACRValues, f.Level = []string{session.PhishingResistant, session.TwoFactors}, 2 }), Done, ""},
+		{"acr 2fa, none", signedIn(func(f *Facts) { f.ACRValues, f.Prompt = []string{session.TwoFactors}, []string{"none"} }), Refuse, LoginRequired},
+
+		// What accounts owe.
+		{"sign-up waits", nobody(func(f *Facts) { f.SigningUp = true }), Verify, ""},
+		{"sign-up waits, create asked", nobody(func(f *Facts) { f.SigningUp, f.Prompt = true, []string{"create"} }), Verify, ""},
+		{"sign-up waits, signed in instead", signedIn(func(f *Facts) { f.SigningUp, f.Proved = true, true }), Done, ""},
+		{"identity waits for its owner", signedIn(func(f *Facts) { f.Linking = true }), Login, ""},
+		{"identity waits, proved", signedIn(func(f *Facts) { f.Linking, f.Proved = true, true }), Done, ""},
+		{"deletion pending", signedIn(func(f *Facts) { f.Deleting, f.TermsOwed, f.ConsentMissing = true, true, true }), Restore, ""},
+		{"none, deletion pending", signedIn(func(f *Facts) { f.Deleting, f.Prompt = true, []string{"none"} }), Refuse, InteractionRequired},
+		{"terms before consent", signedIn(func(f *Facts) { f.TermsOwed, f.ConsentMissing, f.OfferDue = true, true, true }), Terms, ""},
+		{"none, terms", signedIn(func(f *Facts) { f.TermsOwed, f.Prompt = true, []string{"none"} }), Refuse, InteractionRequired},
+		{"offer before consent", signedIn(func(f *Facts) { f.OfferDue, f.ConsentMissing = true, true }), Offer, ""},
+		{"none, offer", signedIn(func(f *Facts) { f.OfferDue, f.Prompt = true, []string{"none"} }), Done, ""},
 	} {
 		if step, code := Next(c.facts); step != c.step || code != c.code {
 			t.Errorf("%s: %s %q, want %s %q", c.name, step, code, c.step, c.code)
@@ -144,6 +191,68 @@ func TestNext_InvariantsOverAllFacts(t *testing.T) {
 	}
 }
 
+// Every combination of what second factors and accounts add, under each prompt.
+func TestNext_InvariantsOfAccounts(t *testing.T) {
+	t.Parallel()
+	acrs := [][]string{nil, {session.TwoFactors}, {session.PhishingResistant}, {session.OneFactor, session.PhishingResistant}}
+	seen := map[Step]int{}
+	for _, prompt := range [][]string{nil, {"none"}, {"login"}, {"create"}} {
+		for _, mode := range []Mode{MFAOff, MFAOptional, MFARequired} {
+			for _, acr := range acrs {
+				for level := range 3 {
+					for flags := range 1 << 12 {
+						is := func(bit int) bool { return flags>>bit&1 == 1 }
+						f := Facts{
+							Prompt: prompt, Mode: mode, ACRValues: acr, Now: noon, AuthTime: noon.Add(-time.Minute), Level: level,
+							Resistant: level == 2 && is(0), Known: is(1), TOTP: is(2), Passkeys: is(3), Deleting: is(4), TermsOwed: is(5), OfferDue: is(6),
+							Half: is(7), SigningUp: is(8), Linking: is(9), Proved: is(10), TwoFactors: is(11),
+						}
+						if level > 0 {
+							f.User = "alice"
+						}
+						step, code := Next(f)
+						seen[step]++
+						checkAccounts(t, f, step, code)
+					}
+				}
+			}
+		}
+	}
+	for _, s := range []Step{Login, SignUp, Verify, MFA, Enroll, Restore, Terms, Offer, Done, Refuse} {
+		if seen[s] == 0 {
+			t.Errorf("%s never comes up", s)
+		}
+	}
+}
+
+func checkAccounts(t *testing.T, f Facts, step Step, code string) {
+	t.Helper()
+	none := f.asks("none")
+	for what, bad := range map[string]bool{
+		"a page for prompt=none":                        none && step != Done && step != Refuse,
+		"a code for nobody":                             step == Done && f.User == "",
+		"a code for a half sign-in":                     step == Done && f.Half && !none,
+		"a step is skipped by a half sign-in":           f.Half && !none && step != MFA && step != Enroll,
+		"a code without the second factor":              step == Done && f.TwoFactors && f.Level < 2,
+		"a code against the rule":                       step == Done && f.Mode == MFARequired && f.Level < 2 && !f.Known,
+		"a code below every class asked for":            step == Done && f.Mode != MFAOff && len(f.ACRValues) > 0 && !slices.ContainsFunc(f.ACRValues, f.reaches),
+		"a code for an account that is being deleted":   step == Done && f.Deleting,
+		"a code without the terms":                      step == Done && f.TermsOwed,
+		"a code while an identity waits":                step == Done && f.Linking && !f.Proved && !none,
+		"the second factor of who has none":             step == MFA && !f.TOTP && !f.Passkeys,
+		"setting up beside an app that would do":        step == Enroll && f.TOTP && !f.Half && !f.resistantOnly(),
+		"a second factor although all is off":           f.Mode == MFAOff && !f.Half && (step == MFA || step == Enroll),
+		"a loop: signed in here, login again":           f.User != "" && step == Login && f.Proved,
+		"an offer before what is owed":                  step == Offer && (f.TermsOwed || f.Deleting || f.short()),
+		"a refusal nobody asked for":                    step == Refuse && !none && code != UnmetAuthentication,
+		"a refusal for want of factors, without reason": code == UnmetAuthentication && !(f.Mode == MFAOff && f.TwoFactors && f.Level < 2),
+	} {
+		if bad {
+			t.Fatalf("%s: %s %q for %+v", what, step, code, f)
+		}
+	}
+}
+
 func checkInvariants(t *testing.T, f Facts, step Step, code string) {
 	t.Helper()
 	none, usable := f.asks("none"), f.User != "" && !f.Disabled
@@ -169,9 +278,10 @@ func checkInvariants(t *testing.T, f Facts, step Step, code string) {
 
 func TestMay_EveryPageAgainstEveryOwedStep(t *testing.T) {
 	t.Parallel()
-	pages := []Step{Login, SignUp, Select, Consent}
+	pages := []Step{Login, SignUp, Verify, MFA, Enroll, Restore, Terms, Offer, Select, Consent}
 	legal := map[Step][]Step{
 		Login: {Login, SignUp}, SignUp: {Login, SignUp}, Select: {Login, SignUp, Select}, Consent: {Login, Consent}, Done: {}, Refuse: {},
+		Verify: {Login, SignUp, Verify}, MFA: {Login, MFA}, Enroll: {Login, Enroll}, Restore: {Login, Restore}, Terms: {Login, Terms}, Offer: {Login, Offer},
 	}
 	for owed, allowed := range legal {
 		for _, page := range pages {

@@ -4,10 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"signet/internal/identity/account"
+	"signet/internal/identity/device"
+	"signet/internal/identity/mfa"
 	"signet/internal/identity/password"
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
@@ -18,6 +23,7 @@ import (
 	"signet/internal/platform/clock"
 	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
+	"signet/internal/platform/onetime"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
@@ -32,8 +38,12 @@ type rig struct {
 	people   *account.Service
 	clients  *client.Service
 	consents *consent.Service
+	factors  *mfa.Service
 	client   id.Client
 	browser  string
+	linked   []string
+	noticed  []id.User
+	offer    bool
 }
 
 const callback = "https://rp.test/cb"
@@ -72,8 +82,38 @@ func newRig(t testing.TB, db, under *store.DB) *rig {
 		DB: under, Clock: now, Issuer: "https://id.test", Keys: ks, Clients: clients, Consents: consents, Subjects: subjects{people},
 		Audit: events, Seal: sealer, Log: log,
 	}))
-	s := must(New(Deps{DB: under, Clock: now, Accounts: people, Sessions: sessions, Engine: engine}))
-	return &rig{Service: s, t: t, clock: now, people: people, clients: clients, consents: consents, browser: id.NewToken(id.BrowserCookie)}
+	things := must(onetime.New(onetime.Deps{DB: db, Clock: now, Seal: sealer}))
+	factors := must(mfa.New(mfa.Deps{DB: db, Clock: now, Seal: sealer, Limits: limits, Audit: events, Onetime: things, Issuer: "Signet"}))
+	browsers := must(device.New(device.Deps{DB: under, Clock: now, Audit: events}))
+	r := &rig{t: t, clock: now, people: people, clients: clients, consents: consents, factors: factors, browser: id.NewToken(id.BrowserCookie)}
+	r.Service = must(New(Deps{
+		DB: under, Clock: now, Accounts: people, Sessions: sessions, Engine: engine, Factors: factors, Browsers: browsers,
+		Links: r, Notices: r, Offers: r, Policy: Policy{RememberFor: 30 * 24 * time.Hour},
+	}))
+	return r
+}
+
+// Complete, NewSignIn and OfferDue stand in for the services that a sign-in calls.
+func (r *rig) Complete(_ context.Context, user id.User, parked string) error {
+	r.linked = append(r.linked, string(user)+" "+parked)
+	return nil
+}
+
+func (r *rig) NewSignIn(_ context.Context, user id.User) error {
+	r.noticed = append(r.noticed, user)
+	return nil
+}
+
+func (r *rig) OfferDue(context.Context, id.User) (bool, error) { return r.offer, nil }
+
+// withTOTP gives the user an authenticator app.
+func (r *rig) withTOTP(user id.User) {
+	r.t.Helper()
+	e := must(r.factors.BeginTOTP(r.t.Context(), user, "b", "label"))
+	code := must(totp.GenerateCode(strings.ReplaceAll(e.Secret.Reveal(), " ", ""), r.clock.Now()))
+	if err := r.factors.ConfirmTOTP(r.t.Context(), user, e.ID, "b", seal.Secret(code)); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 type subjects struct{ people *account.Service }
@@ -149,4 +189,13 @@ func (r *rig) owes(j *Journey, sess *session.Session, want Step) Owed {
 		r.t.Fatalf("owed is %s (%v), want %s", o.Step, err, want)
 	}
 	return o
+}
+
+// prove signs in with a password where nothing else is owed.
+func (r *rig) prove(ctx context.Context, j *Journey, user id.User, current *session.Session) (session.Session, string, error) {
+	out, err := r.Authenticated(ctx, j, Proof{User: user, Event: session.Event{Method: session.Password}}, current)
+	if err != nil || out.Session == nil {
+		return session.Session{}, "", err
+	}
+	return *out.Session, out.Cookie, nil
 }

@@ -3,9 +3,12 @@ package signin
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"signet/internal/identity/account"
+	"signet/internal/identity/device"
+	"signet/internal/identity/mfa"
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/platform/clock"
@@ -29,13 +32,57 @@ type Engine interface {
 	RevokeUser(ctx context.Context, user id.User, except id.Session) error
 }
 
-// Deps is what a Service needs.
+// Factors knows which second factors an account has; mfa.Service is it.
+type Factors interface {
+	Of(ctx context.Context, user id.User) (mfa.Factors, error)
+}
+
+// Browsers knows where an account has signed in before; device.Service is it.
+type Browsers interface {
+	Known(ctx context.Context, user id.User) (*device.Browser, error)
+	Note(ctx context.Context, user id.User) (known bool, cookie string, err error)
+	Trust(ctx context.Context, user id.User, d time.Duration) error
+}
+
+// Links writes an upstream identity that waited for the owner of an account; federation.Service is
+// it. It runs in the transaction of the sign-in that proves the owner.
+type Links interface {
+	Complete(ctx context.Context, user id.User, parked string) error
+}
+
+// Notices tells people of a sign-in in a browser that their account does not know. It runs in the
+// transaction of the sign-in.
+type Notices interface {
+	NewSignIn(ctx context.Context, user id.User) error
+}
+
+// Offers knows whether a passkey may be offered to somebody.
+type Offers interface {
+	OfferDue(ctx context.Context, user id.User) (bool, error)
+}
+
+// Policy is what the deployment asks of everybody.
+type Policy struct {
+	Mode Mode // of second factors; "" means MFAOptional
+	// RememberFor is how long a browser may be remembered; 0 means never.
+	RememberFor time.Duration
+	// TermsVersion is what everybody has to accept; "" for nothing.
+	TermsVersion string
+}
+
+// Deps is what a Service needs. Links, Notices and Offers may be nil: then there are none.
 type Deps struct {
 	DB       *store.DB
 	Clock    clock.Clock
 	Accounts Accounts
 	Sessions *session.Service
 	Engine   Engine
+	Factors  Factors
+	Browsers Browsers
+	Links    Links
+	Notices  Notices
+	Offers   Offers
+	Policy   Policy
 }
 
 // Service moves journeys.
@@ -45,22 +92,44 @@ type Service struct {
 	accounts Accounts
 	sessions *session.Service
 	engine   Engine
+	factors  Factors
+	browsers Browsers
+	links    Links
+	notices  Notices
+	offers   Offers
+	policy   Policy
 	maxOpen  int
 }
 
 // New returns a Service.
 func New(d Deps) (*Service, error) {
-	if d.DB == nil || d.Clock == nil || d.Accounts == nil || d.Sessions == nil || d.Engine == nil {
-		return nil, errors.New("signin: DB, Clock, Accounts, Sessions and Engine are required")
+	if d.DB == nil || d.Clock == nil || d.Accounts == nil || d.Sessions == nil || d.Engine == nil || d.Factors == nil || d.Browsers == nil {
+		return nil, errors.New("signin: DB, Clock, Accounts, Sessions, Engine, Factors and Browsers are required")
 	}
-	return &Service{db: d.DB, clock: d.Clock, accounts: d.Accounts, sessions: d.Sessions, engine: d.Engine, maxOpen: MaxOpen}, nil
+	if d.Policy.Mode == "" {
+		d.Policy.Mode = MFAOptional
+	}
+	return &Service{
+		db: d.DB, clock: d.Clock, accounts: d.Accounts, sessions: d.Sessions, engine: d.Engine, factors: d.Factors, browsers: d.Browsers,
+		links: d.Links, notices: d.Notices, offers: d.Offers, policy: d.Policy, maxOpen: MaxOpen,
+	}, nil
 }
+
+// Policy returns what the deployment asks of everybody.
+func (s *Service) Policy() Policy { return s.policy }
 
 // Authorize answers a checked authorization request at once if it can: with a code when the
 // person is signed in and owes nothing, with an error for prompt=none. Otherwise it parks the
 // request and returns the journey. sess is nil when nobody is signed in.
 func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Request, sess *session.Session) (*oauth.Response, id.Journey, error) {
 	f := s.facts(&Journey{Request: r}, sess)
+	if s.policy.TermsVersion != "" && sess != nil {
+		a, err := s.accounts.ByID(ctx, sess.User)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return nil, "", errs.Wrap("authorize", err)
+		}
+		f.TermsOwed = a.TermsVersion != s.policy.TermsVersion
+	}
 	step, code := Next(f)
 	if step == Done { // only then is it worth a look at the consent
 		scopes, resources, err := s.engine.MissingConsent(ctx, r, sess.User)
@@ -73,7 +142,7 @@ func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Reques
 	if step == Done {
 		// Issuing reads the state of user, session and consent once more, in its own
 		// statement; so the account needs no read of its own here.
-		resp, err := s.engine.Issue(ctx, r, loginOf(sess))
+		resp, err := s.engine.Issue(ctx, r, loginOf(r, sess))
 		refused := refusal(err)
 		switch {
 		case err == nil:
@@ -112,6 +181,13 @@ type Owed struct {
 	Code string // for Refuse
 	// Account is who is signed in, nil for nobody.
 	Account *account.Account
+	// Half is who has proven the first factor, while MFA or Enroll is owed; nil otherwise. For a
+	// session that is to be raised it is Account.
+	Half *account.Account
+	// Factors are the second factors of Half.
+	Factors mfa.Factors
+	// Resistant says that only a passkey will do.
+	Resistant bool
 	// Scopes and Resources are what was never granted.
 	Scopes, Resources []string
 	// Again says that somebody is signed in and has to prove it once more; Other that the
@@ -132,11 +208,16 @@ func (s *Service) Decide(ctx context.Context, j *Journey, sess *session.Session)
 			return o, errs.Wrap("decide", err)
 		default:
 			f.Disabled = a.Status != account.Active
+			f.Deleting = !a.DeleteAt.IsZero()
+			f.TermsOwed = s.policy.TermsVersion != "" && a.TermsVersion != s.policy.TermsVersion
 			o.Account = &a
 		}
 	}
 	if f.Disabled {
 		o.Account = nil
+	}
+	if err := s.strength(ctx, j, &f, &o); err != nil {
+		return o, errs.Wrap("decide", err)
 	}
 	if j.Request != nil && o.Account != nil {
 		var err error
@@ -150,68 +231,85 @@ func (s *Service) Decide(ctx context.Context, j *Journey, sess *session.Session)
 		o.Other = f.otherThanHinted()
 		o.Again = !o.Other
 	}
+	if o.Step != MFA && o.Step != Enroll {
+		o.Half = nil
+	}
 	return o, nil
 }
 
+// strength gathers the facts about second factors and offers, as far as they matter.
+func (s *Service) strength(ctx context.Context, j *Journey, f *Facts, o *Owed) error {
+	o.Half = o.Account
+	if h := j.state.Half; h != nil {
+		a, err := s.accounts.ByID(ctx, h.User)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		if f.Half = err == nil && a.Status == account.Active; f.Half {
+			o.Half = &a
+		}
+	}
+	strong := j.Local != nil && j.Local.Strong && s.policy.Mode != MFAOff
+	if o.Half != nil && (f.Half || f.short() || strong && f.Level < 2) {
+		var err error
+		if o.Factors, err = s.factors.Of(ctx, o.Half.ID); err != nil {
+			return err
+		}
+		f.TwoFactors = f.TwoFactors || strong && o.Factors.Any()
+		f.TOTP, f.Passkeys = o.Factors.TOTP, o.Factors.Passkeys > 0
+		o.Resistant = !f.Half && f.resistantOnly()
+	}
+	if s.offers != nil && o.Account != nil && j.state.Offer && f.Proved {
+		var err error
+		if f.OfferDue, err = s.offers.OfferDue(ctx, o.Account.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Standing says what somebody who is signed in owes before one of our own pages is theirs: Done
+// for nothing.
+func (s *Service) Standing(ctx context.Context, sess *session.Session, l Local) (Owed, error) {
+	return s.Decide(ctx, &Journey{Local: &l}, sess)
+}
+
 func (s *Service) facts(j *Journey, sess *session.Session) Facts {
-	f := Facts{Now: s.clock.Now()}
+	f := Facts{Now: s.clock.Now(), Mode: s.policy.Mode}
 	switch {
 	case j.Request != nil:
-		f.Prompt, f.MaxAge, f.HintSubject = j.Request.Prompt, j.Request.MaxAge, j.Request.HintSubject
+		r := j.Request
+		f.Prompt, f.MaxAge, f.HintSubject, f.TwoFactors = r.Prompt, r.MaxAge, r.HintSubject, r.RequireMFA
+		for _, acr := range r.ACRValues {
+			if slices.Contains(session.ACRValues(), acr) {
+				f.ACRValues = append(f.ACRValues, acr)
+			}
+		}
 	case j.Local != nil:
 		f.MaxAge = j.Local.MaxAge
 		if j.Local.Create {
 			f.Prompt = []string{"create"}
 		}
 	}
+	f.SigningUp, f.Linking = j.Parked(ParkedSignUp) != "", j.Parked(ParkedLink) != ""
 	if sess == nil {
 		return f
 	}
-	f.User, f.AuthTime = sess.User, sess.AuthTime()
+	if l := j.Local; l != nil && l.Strong && l.MaxAge != nil {
+		recent := *sess
+		recent.Events = slices.DeleteFunc(slices.Clone(sess.Events), func(e session.Event) bool {
+			return f.Now.Sub(e.At) > time.Duration(*l.MaxAge)*time.Second
+		})
+		f.User, f.AuthTime, f.Level = sess.User, sess.AuthTime(), recent.Level()
+		f.Known = sess.Has(session.KnownBrowser)
+		f.Proved = j.state.Session == sess.ID && j.state.User == sess.User && j.state.Proved
+		return f
+	}
+	f.User, f.AuthTime, f.Level, f.Resistant, f.Known = sess.User, sess.AuthTime(), sess.Level(), sess.Resistant(), sess.Has(session.KnownBrowser)
 	if j.state.Session == sess.ID && j.state.User == sess.User {
 		f.Proved, f.Chosen, f.Approved = j.state.Proved, j.state.Chosen, j.state.Approved
 	}
 	return f
-}
-
-// Authenticated takes note that user has just proved who they are (method as in session.Event),
-// and gives them a session: the same one with a new cookie if they were signed in already, else
-// a fresh row. A session id never passes from one person to another. The transition and the
-// session are one transaction, so of several posts at once one signs in; the others get
-// errs.Conflict.
-func (s *Service) Authenticated(ctx context.Context, j *Journey, user id.User, method string, current *session.Session) (session.Session, string, error) {
-	var sess session.Session
-	var cookie string
-	var st state
-	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
-		sess, cookie, err = s.open(ctx, user, session.Event{Method: method, At: s.clock.Now()}, current)
-		if err != nil {
-			return err
-		}
-		st = state{User: user, Session: sess.ID, Proved: true}
-		return s.step(ctx, j, st, false)
-	})
-	if err != nil {
-		return session.Session{}, "", errs.Wrap("authenticated", err)
-	}
-	j.moved(st, time.Time{})
-	return sess, cookie, nil
-}
-
-func (s *Service) open(ctx context.Context, user id.User, e session.Event, current *session.Session) (session.Session, string, error) {
-	if current != nil && current.User == user {
-		sess, cookie, err := s.sessions.Reauthenticate(ctx, current.ID, e)
-		if !errs.Is(err, errs.Unauthenticated) { // else it ended meanwhile: a fresh one
-			return sess, cookie, err
-		}
-	} else if current != nil {
-		// The browser forgets the cookie, so nobody could end that session from here any
-		// more. Its grants live on as after an idle expiry: switching is not signing out.
-		if err := s.sessions.End(ctx, current.ID); err != nil {
-			return session.Session{}, "", err
-		}
-	}
-	return s.sessions.Start(ctx, user, e)
 }
 
 // Choose takes note that the signed-in person was picked on the account chooser.
@@ -260,7 +358,7 @@ func (s *Service) Finish(ctx context.Context, j *Journey, sess *session.Session)
 		if err := s.step(ctx, j, j.state, true); err != nil || j.Request == nil {
 			return err
 		}
-		resp, err = s.engine.Issue(ctx, j.Request, loginOf(sess))
+		resp, err = s.engine.Issue(ctx, j.Request, loginOf(j.Request, sess))
 		return err
 	})
 	if refused := refusal(err); refused != nil {
@@ -311,8 +409,8 @@ func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session
 	return errs.Wrap("end sign-ins", err)
 }
 
-func loginOf(sess *session.Session) oauth.Login {
-	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: sess.ACR(), AMR: sess.AMR()}
+func loginOf(r *oauth.Request, sess *session.Session) oauth.Login {
+	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: sess.ACR(r.ACRValues...), AMR: sess.AMR()}
 }
 
 // refusal returns the protocol error in err if the application may hear it: the user, session,

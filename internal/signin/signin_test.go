@@ -84,7 +84,7 @@ func TestJourney_LoginConsentCode(t *testing.T) {
 		ctx, alice := t.Context(), r.user("alice")
 		j := r.begin(r.request(r.app(false), nil))
 		r.owes(j, nil, Login)
-		sess, cookie, err := r.Authenticated(ctx, j, alice, session.Password, nil)
+		sess, cookie, err := r.prove(ctx, j, alice, nil)
 		if err != nil || cookie == "" {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestJourney_PromptLoginIsSatisfiedHereOnly(t *testing.T) {
 		if o := r.owes(j, old, Login); !o.Again {
 			t.Error("the page must say why it asks again")
 		}
-		sess, cookie, err := r.Authenticated(ctx, j, alice, session.Password, old)
+		sess, cookie, err := r.prove(ctx, j, alice, old)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestJourney_AnotherPersonStartsAfresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.owes(j, first, Done)
-		second, _, err := r.Authenticated(ctx, j, bob, session.Password, first)
+		second, _, err := r.prove(ctx, j, bob, first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestJourney_HintedAccountOnly(t *testing.T) {
 		if o := r.owes(j, sess, Login); !o.Other || o.Again {
 			t.Errorf("%+v", o)
 		}
-		again, _, err := r.Authenticated(ctx, j, alice, session.Password, sess)
+		again, _, err := r.prove(ctx, j, alice, sess)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestJourney_LocalAndLeave(t *testing.T) {
 		if o := r.owes(j, sess, Login); !o.Again {
 			t.Error("a stale sign-in is not asked for again")
 		}
-		renewed, _, err := r.Authenticated(ctx, j, alice, session.Password, sess)
+		renewed, _, err := r.prove(ctx, j, alice, sess)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestJourney_OneWinnerPerStep(t *testing.T) {
 		var mu sync.Mutex
 		var sess *session.Session
 		race(t, func() error {
-			s, _, err := r.Authenticated(ctx, r.copyOf(j), alice, session.Password, nil)
+			s, _, err := r.prove(ctx, r.copyOf(j), alice, nil)
 			if err == nil {
 				mu.Lock()
 				sess = &s
@@ -402,7 +402,7 @@ func TestJourney_FaultsLeaveNoHalfState(t *testing.T) {
 		steps := map[string]func(r *rig) error{
 			"login": func(r *rig) error {
 				j := good.begin(good.request(app, nil))
-				_, _, err := r.Authenticated(context.Background(), j, alice, session.Password, nil)
+				_, _, err := r.prove(context.Background(), j, alice, nil)
 				if done := good.load(j.ID).state.Proved; done && good.count(`SELECT count(*) FROM session`) == 0 {
 					t.Error("signed in without a session")
 				}

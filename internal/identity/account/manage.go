@@ -43,6 +43,12 @@ func (s *Service) ByIdentifier(ctx context.Context, identifier string) (Account,
 	return c.Account, nil
 }
 
+// HasPassword reports whether the account has a password to sign in with.
+func (s *Service) HasPassword(ctx context.Context, user id.User) (bool, error) {
+	c, err := s.credential(ctx, user)
+	return c.hash != "", errs.Wrap("password", err)
+}
+
 func isID(s string) bool {
 	u, err := uuid.Parse(s)
 	return err == nil && u.String() == s
@@ -176,6 +182,9 @@ func (s *Service) ChangePassword(ctx context.Context, user id.User, current, nex
 		if n == 0 {
 			return errs.New(errs.Conflict, "", errors.New("the password was changed by somebody else meanwhile"))
 		}
+		if err := s.voidMailed(ctx, user); err != nil {
+			return err
+		}
 		if err := s.record(ctx, "password.change", audit.OK, user, nil); err != nil {
 			return err
 		}
@@ -204,6 +213,9 @@ func (s *Service) SetPassword(ctx context.Context, user id.User, next seal.Secre
 			return errs.New(errs.NotFound, "", err)
 		}
 		if err != nil {
+			return err
+		}
+		if err := s.voidMailed(ctx, user); err != nil {
 			return err
 		}
 		if err := s.record(ctx, "password.set", audit.OK, user, nil); err != nil {

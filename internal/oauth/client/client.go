@@ -78,6 +78,7 @@ type Metadata struct {
 	JWKSURI                string
 	FirstParty             bool // ours: no consent asked
 	RequirePKCE            bool
+	RequireMFA             bool // nobody gets in with less than two factors
 	AccessTokenFormat      string
 	IDTokenAlg             string // "" is ES256
 	AccessTokenTTL         time.Duration

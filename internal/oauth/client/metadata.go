@@ -73,6 +73,7 @@ type wire struct {
 	JWKSURI                string          `json:"jwks_uri,omitempty"`
 	FirstParty             bool            `json:"first_party"`
 	RequirePKCE            bool            `json:"require_pkce"`
+	RequireMFA             bool            `json:"require_mfa,omitempty"`
 	AccessTokenFormat      string          `json:"access_token_format"`
 	IDTokenAlg             string          `json:"id_token_signed_response_alg,omitempty"`
 	AccessTokenTTL         int64           `json:"access_token_ttl,omitempty"`
@@ -90,7 +91,7 @@ type wire struct {
 func (m Metadata) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wire{
 		m.RedirectURIs, m.PostLogoutRedirectURIs, m.GrantTypes, m.ResponseTypes, m.AuthMethod, m.Scopes,
-		m.Audiences, m.JWKS, m.JWKSURI, m.FirstParty, m.RequirePKCE, m.AccessTokenFormat, m.IDTokenAlg,
+		m.Audiences, m.JWKS, m.JWKSURI, m.FirstParty, m.RequirePKCE, m.RequireMFA, m.AccessTokenFormat, m.IDTokenAlg,
 		seconds(m.AccessTokenTTL), seconds(m.RefreshIdleTTL), seconds(m.RefreshAbsoluteTTL), seconds(m.RefreshGrace),
 		m.AllowedOrigins, m.ClientURI, m.LogoURI, m.PolicyURI, m.TOSURI,
 	})
@@ -104,7 +105,7 @@ func (m *Metadata) UnmarshalJSON(b []byte) error {
 	}
 	*m = Metadata{
 		w.RedirectURIs, w.PostLogoutRedirectURIs, w.GrantTypes, w.ResponseTypes, w.AuthMethod, w.Scopes,
-		w.Audiences, w.JWKS, w.JWKSURI, w.FirstParty, w.RequirePKCE, w.AccessTokenFormat, w.IDTokenAlg,
+		w.Audiences, w.JWKS, w.JWKSURI, w.FirstParty, w.RequirePKCE, w.RequireMFA, w.AccessTokenFormat, w.IDTokenAlg,
 		duration(w.AccessTokenTTL), duration(w.RefreshIdleTTL), duration(w.RefreshAbsoluteTTL), duration(w.RefreshGrace),
 		w.AllowedOrigins, w.ClientURI, w.LogoURI, w.PolicyURI, w.TOSURI,
 	}

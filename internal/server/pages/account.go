@@ -7,7 +7,6 @@ import (
 
 	"signet/internal/identity/account"
 	"signet/internal/identity/session"
-	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/signin"
 )

@@ -15,6 +15,7 @@ const (
 	cookieSession = "signet_session" // who is signed in
 	cookieBrowser = "signet_browser" // which browser started a journey
 	cookieLocale  = "signet_locale"  // the language chosen here
+	cookieDevice  = "signet_device"  // which browser somebody has signed in in before
 )
 
 // cookieName adds the prefix that keeps sibling domains and plain http from setting our cookies

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"signet/internal/identity/account"
+	"signet/internal/identity/device"
 	"signet/internal/identity/session"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/seal"
@@ -108,13 +109,14 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 	if len(page.Problems) > 0 {
 		return p.showLogin(w, r, v, http.StatusUnprocessableEntity, page)
 	}
-	var sess session.Session
-	var cookie string
+	var out signin.Outcome
 	j := *v.j
 	_, err = p.d.Accounts.Authenticate(r.Context(), form.Get("identifier"), seal.Secret(form.Get("password")),
 		func(ctx context.Context, a account.Account) (err error) {
 			j = *v.j // as it was, should the transaction be tried again
-			sess, cookie, err = p.d.Journeys.Authenticated(ctx, &j, a.ID, session.Password, v.sess)
+			out, err = p.d.Journeys.Authenticated(ctx, &j, signin.Proof{
+				User: a.ID, Event: session.Event{Method: session.Password}, Offer: form.Get("can_passkey") == "1",
+			}, v.sess)
 			return err
 		})
 	if errs.Is(err, errs.Conflict) {
@@ -131,8 +133,21 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.showLogin(w, r, v, status, page.fail("", text))
 	}
-	setCookie(w, r, cookieSession, cookie, 0)
-	v.j, v.sess = &j, &sess
+	v.j = &j
+	return p.entered(w, r, v, out)
+}
+
+// entered gives the browser what a proof led to, and goes on.
+func (p *Pages) entered(w http.ResponseWriter, r *http.Request, v *visit, out signin.Outcome) error {
+	if out.Cookie != "" {
+		setCookie(w, r, cookieSession, out.Cookie, 0)
+	}
+	if out.Device != "" {
+		setCookie(w, r, cookieDevice, out.Device, int(device.Life.Seconds()))
+	}
+	if out.Session != nil {
+		v.sess = out.Session
+	}
 	return p.proceed(w, r, v)
 }
 

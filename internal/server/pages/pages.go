@@ -16,11 +16,18 @@ import (
 	"strings"
 
 	"signet/internal/identity/account"
+	"signet/internal/identity/device"
+	"signet/internal/identity/federation"
+	"signet/internal/identity/mfa"
+	"signet/internal/identity/notice"
+	"signet/internal/identity/passkey"
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
+	"signet/internal/platform/mail"
+	"signet/internal/platform/store"
 	"signet/internal/server"
 	"signet/internal/signin"
 )
@@ -37,16 +44,26 @@ type Deps struct {
 	Dev bool
 	// MinPassword is the least length of a new password, for the text that says so.
 	MinPassword int
+	// MailCode offers a code by mail instead of the password.
+	MailCode bool
 	// Brand is the operator's own look.
 	Brand Brand
 
-	Clock    clock.Clock
-	Journeys *signin.Service
-	Accounts *account.Service
-	Sessions *session.Service
-	Engine   *oauth.Engine
-	Clients  *client.Service
-	Log      *slog.Logger
+	Clock     clock.Clock
+	Journeys  *signin.Service
+	Accounts  *account.Service
+	Sessions  *session.Service
+	MFA       *mfa.Service
+	Devices   *device.Service
+	Passkeys  *passkey.Service // nil: there are none
+	Upstreams *federation.Service
+	Notices   *notice.Service
+	Mail      *mail.Service
+	Engine    *oauth.Engine
+	Clients   *client.Service
+	Audit     *audit.Log
+	DB        *store.DB // for acts that several services make together
+	Log       *slog.Logger
 }
 
 // Pages is the set of handlers. It is safe for concurrent use.
@@ -63,6 +80,8 @@ type Pages struct {
 func New(d Deps) (*Pages, error) {
 	for name, missing := range map[string]bool{
 		"Clock": d.Clock == nil, "Journeys": d.Journeys == nil, "Accounts": d.Accounts == nil, "Sessions": d.Sessions == nil,
+		"MFA": d.MFA == nil, "Devices": d.Devices == nil, "Upstreams": d.Upstreams == nil, "Notices": d.Notices == nil,
+		"Mail": d.Mail == nil, "Audit": d.Audit == nil, "DB": d.DB == nil,
 		"Engine": d.Engine == nil, "Clients": d.Clients == nil, "Log": d.Log == nil,
 	} {
 		if missing {
@@ -166,7 +185,7 @@ func (p *Pages) coreRoutes() []server.Route {
 	}
 }
 
-// sourced notes for the audit log where a request comes from.
+// sourced notes where a request comes from: for the audit log, and from which known browser.
 func (p *Pages) sourced(h server.HandlerFunc) server.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		return h(w, withSource(r))
@@ -177,9 +196,10 @@ func withSource(r *http.Request) *http.Request {
 	if audit.SourceOf(r.Context()) != (audit.Source{}) {
 		return r
 	}
-	return r.WithContext(audit.WithSource(r.Context(), audit.Source{
+	ctx := audit.WithSource(r.Context(), audit.Source{
 		IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r),
-	}))
+	})
+	return r.WithContext(device.WithCookie(ctx, readCookie(r, cookieDevice)))
 }
 
 // seeOther sends the browser on with a GET. to is always a path of ours or an address that a

@@ -381,7 +381,7 @@ func TestDevice(t *testing.T) {
 		"Mozilla/5.0 (Macintosh; Intel Mac OS X 14_0) AppleWebKit/537.36 Chrome/130.0 Safari/537.36":                                "Chrome on macOS",
 		"curl/8.5.0": "Unknown browser", "": "Unknown browser", "something on Windows": "Windows",
 	} {
-		if got := device(en, ua); got != want {
+		if got := deviceText(en, ua); got != want {
 			t.Errorf("%q: %q, want %q", ua, got, want)
 		}
 	}
@@ -444,7 +444,7 @@ func FuzzLanguage(f *testing.F) {
 			t.Fatalf("%+v", loc)
 		}
 		journeyIn(asked)
-		device(p.texts.fallback, accept)
+		deviceText(p.texts.fallback, accept)
 	})
 }
 

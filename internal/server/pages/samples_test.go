@@ -91,11 +91,6 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 		page.keep(url.Values{"identifier": {"ada.lovelace@example.com"}})
 	})
 
-	add("signup", "signup", 200, p.signUpView(at(journeyPath(v.j.ID, "signup")), v))
-	add("signup-problems", "signup", 422, p.signUpView(at(journeyPath(v.j.ID, "signup")), v).
-		keep(url.Values{"email": {"ada@"}, "name": {"Ada"}, "password": {"secret-never-shown"}}).
-		fail("email", loc.T("problem.invalid")).fail("password", loc.T("password_too_short", "Min", 15)))
-
 	selection := p.page(at(journeyPath(v.j.ID, "select")), v, "select.title")
 	who := personOf(*v.owed.Account)
 	who.Name = loc.T("select.continue", "Name", who.Name)
@@ -169,9 +164,9 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 		Sessions []row
 		Others   bool
 	}{[]row{
-		{"s1", device(loc, "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"), "192.0.2.7", true, when, when},
-		{"s2", device(loc, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18.0 Safari/604.1"), "2001:db8::1", false, when, when},
-		{"s3", device(loc, "curl/8"), "", false, when, when},
+		{"s1", deviceText(loc, "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"), "192.0.2.7", true, when, when},
+		{"s2", deviceText(loc, "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18.0 Safari/604.1"), "2001:db8::1", false, when, when},
+		{"s3", deviceText(loc, "curl/8"), "", false, when, when},
 	}, true}
 	add("sessions", "sessions", 200, sessions)
 

@@ -29,7 +29,7 @@ func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request) error {
 	}{}
 	for _, s := range list {
 		data.Sessions = append(data.Sessions, row{
-			ID: s.ID, Device: device(m.loc, s.UserAgent), IP: s.IP, Current: s.ID == m.sess.ID,
+			ID: s.ID, Device: deviceText(m.loc, s.UserAgent), IP: s.IP, Current: s.ID == m.sess.ID,
 			Seen: m.loc.instant(s.LastSeenAt), Began: m.loc.instant(s.CreatedAt),
 		})
 		data.Others = data.Others || s.ID != m.sess.ID
@@ -88,7 +88,7 @@ var (
 	}
 )
 
-func device(loc *locale, userAgent string) string {
+func deviceText(loc *locale, userAgent string) string {
 	find := func(list [][2]string) string {
 		for _, mark := range list {
 			if strings.Contains(userAgent, mark[0]) {

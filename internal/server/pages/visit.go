@@ -170,11 +170,11 @@ func (p *Pages) appOf(v *visit) *app {
 	if v.j.Request == nil || v.client == nil {
 		return nil
 	}
-	return &app{Name: v.client.Name, Host: landing(v.loc, v.j.Request.RedirectURI), Initial: initial(v.client.Name)}
+	return &app{Name: v.client.Name, Host: landsAt(v.loc, v.j.Request.RedirectURI), Initial: initial(v.client.Name)}
 }
 
-// landing says where a redirect URI leads, in words that a person can check.
-func landing(loc *locale, uri string) string {
+// landsAt says where a redirect URI leads, in words that a person can check.
+func landsAt(loc *locale, uri string) string {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil:
