@@ -72,6 +72,34 @@ export async function startDev () {
   return provider.start()
 }
 
+/**
+ * `signet serve` on a SQLite file of its own. `more` are lines of configuration; `files` stand
+ * beside it.
+ */
+export async function startServe (more = '', files = {}) {
+  const dir = folder('serve')
+  const port = await freePort()
+  const file = join(dir.path, 'signet.yaml')
+  writeFileSync(join(dir.path, 'master.key'), randomBytes(32).toString('base64') + '\n', { mode: 0o600 })
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(dir.path, name), content)
+  writeFileSync(file, [
+    `issuer: http://localhost:${port}`,
+    'database:',
+    `  path: ${join(dir.path, 'signet.db')}`,
+    `master_key_file: ${join(dir.path, 'master.key')}`,
+    `listen: 127.0.0.1:${port}`,
+    'management:',
+    '  listen: "off"',
+    'shutdown:',
+    '  delay: 0s',
+    'log:',
+    '  level: warn',
+    more,
+    ''
+  ].join('\n'))
+  return new Serve(['--config', file], dir, port).start()
+}
+
 /** `signet serve` on a new database of the test run's Postgres server. */
 export async function startOnPostgres () {
   const server = process.env.SIGNET_TEST_POSTGRES
