@@ -39,6 +39,7 @@ type Account struct {
 	Email         string // the primary address; "" for none
 	EmailVerified bool
 	Profile       Profile
+	Source        string // signup, cli, import:<name>, …
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	DeleteAt      time.Time // when it will be deleted, as its owner asked; zero: it stays
@@ -73,6 +74,8 @@ type Deps struct {
 	Issuer  string
 	// Grace is how long an account that its owner gave up can be taken back; 0: not at all.
 	Grace time.Duration
+	// SignUps says who may make an account.
+	SignUps SignUpPolicy
 }
 
 // Service is the people of one store. It is safe for concurrent use.
@@ -90,6 +93,7 @@ type Service struct {
 	mail      Mailer
 	issuer    string
 	grace     time.Duration
+	signUps   SignUpPolicy
 }
 
 // New returns a Service.
@@ -104,9 +108,13 @@ func New(d Deps) (*Service, error) {
 	if d.Mail != nil && (d.OneTime == nil || d.Issuer == "") {
 		return nil, errors.New("account: what is proven by mail needs OneTime and Issuer")
 	}
+	signUps, err := d.SignUps.check(d.Mail != nil && d.Mail.Enabled())
+	if err != nil {
+		return nil, err
+	}
 	return &Service{
 		db: d.DB, clock: d.Clock, passwords: d.Passwords, limits: d.Limits, audit: d.Audit, log: d.Log, budgets: d.Budgets, lanes: d.Lanes,
-		oneTime: d.OneTime, mail: d.Mail, issuer: d.Issuer, grace: d.Grace,
+		oneTime: d.OneTime, mail: d.Mail, issuer: d.Issuer, grace: d.Grace, signUps: signUps,
 	}, nil
 }
 

@@ -113,7 +113,7 @@ func TestSignUp_MakesAnAccountThatSignsIn(t *testing.T) {
 	t.Parallel()
 	each(t, func(f *fixture) {
 		a := f.signUp("Alice@Example.com", "Alice")
-		want := Account{ID: a.ID, Status: Active, Username: "Alice", Email: "Alice@example.com", Profile: Profile{Name: "Test Person", Locale: "en"}, CreatedAt: start, UpdatedAt: start}
+		want := Account{ID: a.ID, Status: Active, Username: "Alice", Email: "Alice@example.com", Profile: Profile{Name: "Test Person", Locale: "en"}, Source: "signup", CreatedAt: start, UpdatedAt: start}
 		if diff := cmp.Diff(want, a); diff != "" {
 			f.t.Error(diff)
 		}

@@ -22,7 +22,7 @@ func scan(r store.Row, extra ...any) (Account, error) {
 	var created, updated, verified, deleted, terms int64
 	dest := []any{
 		(*string)(&a.ID), (*string)(&a.Status), &a.Username, &profile, &created, &updated, &a.Email, &verified,
-		&deleted, &a.TermsVersion, &terms,
+		&deleted, &a.TermsVersion, &terms, &a.Source,
 	}
 	if err := r.Scan(append(dest, extra...)...); err != nil {
 		return Account{}, err
@@ -45,13 +45,18 @@ type newRow struct {
 	profile  Profile
 	source   string
 	hash     string // "" for an account that cannot sign in with a password
+	terms    string // version agreed to; "" for none
 }
 
 func (n newRow) account(now time.Time) Account {
-	return Account{
+	a := Account{
 		ID: n.id, Status: n.status, Username: n.username.name, Email: n.email.address, EmailVerified: n.verified && n.email.key != "",
-		Profile: n.profile, CreatedAt: now, UpdatedAt: now,
+		Profile: n.profile, Source: n.source, CreatedAt: now, UpdatedAt: now, TermsVersion: n.terms,
 	}
+	if n.terms != "" {
+		a.TermsAt = now
+	}
+	return a
 }
 
 // errTaken is what a unique index says in our words.
@@ -74,7 +79,11 @@ func (s *Service) insert(ctx context.Context, now time.Time, list ...newRow) err
 		if err != nil {
 			return err
 		}
-		accounts = append(accounts, string(n.id), string(n.status), null(n.username.name), null(n.username.key), string(profile), n.source, at, at)
+		agreed := int64(0)
+		if n.terms != "" {
+			agreed = at
+		}
+		accounts = append(accounts, string(n.id), string(n.status), null(n.username.name), null(n.username.key), string(profile), n.source, at, at, n.terms, agreed)
 		if n.email.key != "" {
 			verified := int64(0)
 			if n.verified {
@@ -86,7 +95,7 @@ func (s *Service) insert(ctx context.Context, now time.Time, list ...newRow) err
 			hashes = append(hashes, string(n.id), n.hash, at)
 		}
 	}
-	if err := s.insertRows(ctx, sqlInsertAccount, 8, accounts); errors.Is(err, store.ErrUnique) {
+	if err := s.insertRows(ctx, sqlInsertAccount, 10, accounts); errors.Is(err, store.ErrUnique) {
 		return errTaken(fieldUsername, KeyUsernameTaken, err)
 	} else if err != nil {
 		return err

@@ -1,0 +1,203 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"signet/internal/identity/notice"
+	"signet/internal/platform/audit"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
+	"signet/internal/platform/mail"
+	"signet/internal/platform/onetime"
+	"signet/internal/platform/ratelimit"
+	"signet/internal/platform/store"
+)
+
+// The purposes of what people prove by mail.
+const (
+	PurposeReset    onetime.Purpose = "reset"
+	PurposeMailCode onetime.Purpose = "mail_code"
+)
+
+// How long a proof by mail is good for. OWASP asks for a short time for resets; half an hour is also
+// the life of a journey, and survives a mail server that greylists.
+const (
+	ResetFor    = 30 * time.Minute
+	MailCodeFor = 10 * time.Minute
+)
+
+// nobody is whom a mail for an unknown name is written to.
+const nobody = "nobody@example.invalid"
+
+// Ask is a visitor who asks for a mail.
+type Ask struct {
+	// Identifier is an address or username, as typed.
+	Identifier string
+	// Journey is where the code will work; the link works anywhere.
+	Journey id.Journey
+	// Locale is the language of the page, for people who chose none in their profile.
+	Locale string
+	// Before is the thing that an earlier Ask of the same journey returned, if any.
+	Before string
+}
+
+// proof is what a mailed code or link proves: that its holder reads the mail of that address.
+type proof struct {
+	User id.User `json:"user,omitempty"` // "" for nobody: the answer to an unknown name
+	Key  string  `json:"key,omitempty"`
+}
+
+// errand says what is asked for by mail.
+type errand struct {
+	purpose onetime.Purpose
+	kind    string // of the mail
+	action  string // of the audit record
+	ttl     time.Duration
+	budget  ratelimit.Budget
+}
+
+// MailEnabled reports whether anything can be proven by mail.
+func (s *Service) MailEnabled() bool { return s.mail != nil && s.mail.Enabled() }
+
+// AskReset writes a code and a link for a new password to the account's address, and returns the id
+// under which the journey may show the code. Nothing about the account changes. Unknown, disabled,
+// unreachable and too often asked for are the same answer after the same work: one read, one
+// reservation, one thing that nobody can use, one mail that goes nowhere.
+func (s *Service) AskReset(ctx context.Context, in Ask) (string, error) {
+	return s.ask(ctx, in, errand{PurposeReset, "reset", "reset.request", ResetFor, s.budgets.Mail})
+}
+
+// AskMailCode is AskReset for a code to sign in with.
+func (s *Service) AskMailCode(ctx context.Context, in Ask) (string, error) {
+	return s.ask(ctx, in, errand{PurposeMailCode, "sign_in_code", "mail_code.request", MailCodeFor, s.budgets.Codes})
+}
+
+// ResetMail sends what AskReset sends to somebody whom an administrator, or the owner of one of the
+// account's addresses, wants to have it. There must be an address.
+func (s *Service) ResetMail(ctx context.Context, user id.User, journey id.Journey, locale string) (string, error) {
+	c, err := s.credential(ctx, user)
+	if err != nil {
+		return "", errs.Wrap("send reset", err)
+	}
+	if c.Email == "" || c.Status != Active {
+		return "", errs.Field(fieldEmail, KeyNameNeeded)
+	}
+	one, err := s.dispatch(ctx, Ask{Journey: journey, Locale: locale}, errand{PurposeReset, "reset", "reset.request", ResetFor, s.budgets.Mail}, c, "")
+	return one, errs.Wrap("send reset", err)
+}
+
+func (s *Service) ask(ctx context.Context, in Ask, e errand) (string, error) {
+	if !s.MailEnabled() {
+		return "", errs.New(errs.NotFound, "", errors.New("mail is off"))
+	}
+	c, err := s.find(ctx, in.Identifier)
+	if err != nil {
+		return "", errs.Wrap(e.action, err)
+	}
+	// Counted under the address, whatever it was called by; an unknown one runs dry alike.
+	key := strings.TrimPrefix(c.bucket, "name:")
+	if email, err := ParseEmail(c.Email); err == nil {
+		key = email.key
+	}
+	refused := s.unreachable(c)
+	_, err = s.limits.Reserve(ctx, ratelimit.Key{Budget: e.budget, Value: key},
+		ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
+	switch {
+	case errs.Is(err, errs.Limited):
+		refused = "limited"
+	case err != nil:
+		return "", errs.Wrap(e.action, err)
+	}
+	one, err := s.dispatch(ctx, in, e, c, refused)
+	if err == nil && refused == "limited" && in.Before != "" {
+		return in.Before, nil // the code that was sent before still works
+	}
+	return one, errs.Wrap(e.action, err)
+}
+
+// unreachable says why an account gets no proofs by mail, "" if it does. Who registered an address
+// without proving it may have mistyped it: its owner must not get the account with a reset. Nobody
+// has had an account that was made for somebody without a password, so that there the mail is the
+// way in.
+func (s *Service) unreachable(c credential) string {
+	given := c.hash == "" && (c.Source == "cli" || strings.HasPrefix(c.Source, "import:"))
+	switch {
+	case c.ID == "":
+		return "unknown"
+	case c.Status != Active:
+		return "disabled"
+	case c.Email == "":
+		return "no_address"
+	case !c.EmailVerified && !given:
+		return "unverified"
+	}
+	return ""
+}
+
+// dispatch makes the thing and writes the mail, or does as much for nothing.
+func (s *Service) dispatch(ctx context.Context, in Ask, e errand, c credential, refused string) (string, error) {
+	draft := onetime.Draft{
+		Purpose: e.purpose, Subject: string(c.ID), Binding: string(in.Journey), TTL: e.ttl, Token: id.MailLink, Code: true, Void: true,
+	}
+	email, _ := ParseEmail(c.Email)
+	p, to, send := proof{User: c.ID, Key: email.key}, c.Email, s.mail.Send
+	event := audit.Event{Action: e.action, Result: audit.OK, Target: string(c.ID)}
+	if refused != "" {
+		p, to, send = proof{}, nobody, s.mail.SendNothing
+		draft.Subject = "nobody:" + id.Digest(c.bucket)
+		event.Result, event.Detail = audit.Refused, map[string]string{"reason": refused}
+	}
+	draft.Payload = p
+	locale := c.Profile.Locale
+	if locale == "" {
+		locale = in.Locale
+	}
+	var issued onetime.Issued
+	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if issued, err = s.oneTime.Put(ctx, draft); err != nil {
+			return err
+		}
+		src := audit.SourceOf(ctx)
+		err = send(ctx, mail.Message{
+			To: to, Account: c.ID, Kind: e.kind, Locale: locale, Expires: issued.ExpiresAt,
+			Data: map[string]any{
+				"Code": issued.Code, "Link": s.link(issued), "Browser": notice.Browser(locale, src.UserAgent), "Place": src.IP,
+			},
+		})
+		if err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, event)
+	})
+	return issued.ID, err
+}
+
+// link is the address behind a mailed token.
+func (s *Service) link(one onetime.Issued) string { return s.issuer + "/m/" + one.Token.Reveal() }
+
+// proven reads what a taken thing proves, in the transaction that took it. The account must still be
+// in use and the address still be its own; that address is verified from now on.
+func (s *Service) proven(ctx context.Context, t onetime.Thing) (Account, error) {
+	store.MustTx(ctx)
+	gone := errs.New(errs.NotFound, onetime.KeyUnknown, errors.New("not the account's any more"))
+	p, err := onetime.Read[proof](t)
+	if err != nil {
+		return Account{}, err
+	}
+	if p.User == "" {
+		return Account{}, errs.New(errs.Unauthenticated, onetime.KeyWrong, errors.New("a guess at what nobody has"))
+	}
+	n, err := s.db.Q(ctx).Exec(ctx, sqlProveEmail, p.Key, string(p.User), store.Micros(s.clock.Now()))
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := s.ByID(ctx, p.User)
+	switch {
+	case errs.Is(err, errs.NotFound), err == nil && (n == 0 || a.Status != Active):
+		return Account{}, gone
+	}
+	return a, err
+}
