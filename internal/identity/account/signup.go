@@ -16,13 +16,31 @@ type SignUp struct {
 	Email, Username string
 	Password        seal.Secret
 	Name, Locale    string
+	Admission
 }
 
-// SignUp makes an account for a visitor. Problems come all at once, joined, each an *errs.Error
-// with its field; a name that is in use is of kind errs.Conflict. The password is hashed before
-// the database is asked, so that known and unknown addresses take alike.
+// SignUp makes an account for a visitor at once: the way where no mail can prove the address. Problems
+// come all at once, joined, each an *errs.Error with its field; a name that is in use is of kind
+// errs.Conflict. The password is hashed before the database is asked, so that known and unknown
+// addresses take alike.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (Account, error) {
-	row, err := s.draft(NewAccount{
+	row, invitation, err := s.signUpDraft(ctx, in)
+	if err != nil {
+		return Account{}, err
+	}
+	if row.hash, err = s.hashNewcomer(ctx, in.Password); err != nil {
+		return Account{}, errs.Wrap("sign up", err)
+	}
+	a, err := s.found(ctx, row, invitation, nil)
+	return a, errs.Wrap("sign up", err)
+}
+
+// signUpDraft validates what a visitor typed, and whether they may have an account at all.
+func (s *Service) signUpDraft(ctx context.Context, in SignUp) (row newRow, invitation string, err error) {
+	if s.signUps.Mode == Closed {
+		return row, "", errs.New(errs.Forbidden, KeySignUpClosed, nil)
+	}
+	row, err = s.draft(NewAccount{
 		Email: in.Email, Username: in.Username, Password: in.Password,
 		Profile: Profile{Name: in.Name, Locale: in.Locale}, Source: "signup",
 	})
@@ -32,20 +50,32 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (Account, error) {
 	if in.Password == "" {
 		err = errors.Join(err, s.passwords.Check(in.Password))
 	}
-	if err != nil {
-		return Account{}, err
+	if wrong := s.agreed(in.Terms); wrong != nil {
+		err = errors.Join(err, wrong)
 	}
+	row.terms = s.signUps.Terms
+	if row.email.key != "" {
+		var refused error
+		if invitation, refused = s.admit(ctx, row.email, in.Invitation); refused != nil {
+			err = errors.Join(err, refused)
+		}
+	}
+	return row, invitation, err
+}
+
+// hashNewcomer hashes the password of somebody who signs up, within the budget of their network.
+func (s *Service) hashNewcomer(ctx context.Context, pw seal.Secret) (string, error) {
 	// Kept on success too: it bounds how many accounts one network makes.
 	source := ratelimit.Key{Budget: s.budgets.SignUp, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)}
 	reserved, err := s.limits.Reserve(ctx, source)
 	if err != nil {
-		return Account{}, err
+		return "", err
 	}
-	a, err := s.create(ctx, row, in.Password)
+	hash, err := s.passwords.Hash(ctx, pw)
 	if errs.Is(err, errs.Busy) {
 		s.giveBack(ctx, reserved.Return)
 	}
-	return a, errs.Wrap("sign up", err)
+	return hash, err
 }
 
 // NewAccount is what an administrator gives. An address or a username is needed; without a
@@ -64,7 +94,12 @@ func (s *Service) Create(ctx context.Context, in NewAccount) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := s.create(ctx, row, in.Password)
+	if in.Password != "" {
+		if row.hash, err = s.passwords.Hash(ctx, in.Password); err != nil {
+			return Account{}, errs.Wrap("create account", err)
+		}
+	}
+	a, err := s.found(ctx, row, "", nil)
 	return a, errs.Wrap("create account", err)
 }
 
@@ -92,27 +127,6 @@ func (s *Service) draft(in NewAccount) (newRow, error) {
 		problems = append(problems, s.passwords.Check(in.Password, a.about()...))
 	}
 	return row, errors.Join(problems...)
-}
-
-func (s *Service) create(ctx context.Context, row newRow, pw seal.Secret) (Account, error) {
-	if pw != "" {
-		hash, err := s.passwords.Hash(ctx, pw)
-		if err != nil {
-			return Account{}, err
-		}
-		row.hash = hash
-	}
-	now := s.clock.Now()
-	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.insert(ctx, now, row); err != nil {
-			return err
-		}
-		return s.record(ctx, "account.create", audit.OK, row.id, map[string]string{"source": row.source})
-	})
-	if err != nil {
-		return Account{}, err
-	}
-	return row.account(now), nil
 }
 
 // record writes an audit event about an account; unless the context names an actor, the account
