@@ -61,7 +61,7 @@ func (s *Services) wireFactors(cfg *config.Config) (err error) {
 		s.Passkeys, err = passkey.New(passkey.Deps{
 			DB: s.DB, Clock: s.Clock, Onetime: s.Onetime, Limits: s.Limits, Audit: s.Audit, Log: s.Log, Key: s.Seal.Subkey("passkey-challenge"),
 			Issuer: cfg.Issuer, RPID: cfg.Passkeys.RPID, Related: cfg.Passkeys.Origins, Name: cfg.Name,
-			Active: s.active, OtherWays: s.otherWays,
+			Active: s.active, OtherWays: s.otherWays, Choices: s.Accounts,
 		})
 		if err != nil {
 			return fmt.Errorf("passkeys: %w", err)
