@@ -134,6 +134,7 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 		return p.showLogin(w, r, v, status, page.fail("", text))
 	}
 	v.j = &j
+	usedLast(w, r, session.Password)
 	return p.entered(w, r, v, out)
 }
 
