@@ -44,6 +44,9 @@ type Options struct {
 	DB *store.DB
 	// Config changes the configuration before the start; no check looks at it afterwards.
 	Config func(*config.Config)
+	// Mail keeps mail in the developer's mailbox, for Mails, MailCode and MailLink. Without it there
+	// is no mail.
+	Mail bool
 	// Idle leaves listeners and workers out: for tests that need New, not Start.
 	Idle bool
 }
@@ -112,6 +115,9 @@ func Start(t testing.TB, o Options) *App {
 		db = storetest.Connect(t, source)
 	}
 	cfg := Config("http://" + ln.Addr().String())
+	if o.Mail {
+		cfg.Mail.KeepMail()
+	}
 	if o.Config != nil {
 		o.Config(cfg)
 	}
