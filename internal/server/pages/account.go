@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"signet/internal/identity/account"
@@ -85,22 +86,33 @@ func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 var sections = []struct{ path, title, detail string }{
 	{"/account", "overview.title", ""},
 	{"/account/profile", "profile.title", "overview.profile"},
-	{"/account/password", "password.title", "overview.password"},
+	{"/account/security", "security.title", "security.detail"},
 	{"/account/sessions", "sessions.title", "overview.sessions"},
 	{"/account/applications", "applications.title", "overview.applications"},
+}
+
+// sectionOf says under which entry of the navigation a page stands.
+func sectionOf(path string) string {
+	switch {
+	case path == "/account/username", path == "/account/address":
+		return "/account/profile"
+	case path == "/account/password", path == "/account/passkeys", path == "/account/upstream", strings.HasPrefix(path, "/account/security/"):
+		return "/account/security"
+	}
+	return path
 }
 
 // savedKeys are what ?saved= may say; anything else says nothing.
 var savedKeys = map[string]string{
 	"profile": "profile.saved", "username": "username.saved", "password": "password.saved",
+	"totp": "totp.added", "totp_removed": "totp.removed", "browser": "browsers.forgotten", "browsers": "browsers.all_forgotten",
 	"session": "sessions.ended", "others": "sessions.others_ended", "application": "applications.revoked",
 }
 
 func (p *Pages) accountView(r *http.Request, m *member, title string) *view {
 	v := p.view(r, m.loc, title)
 	for _, s := range sections {
-		here := s.path == r.URL.Path || s.path == "/account/profile" && r.URL.Path == "/account/username"
-		v.Nav = append(v.Nav, link{Path: s.path, Text: m.loc.T(s.title), Current: here})
+		v.Nav = append(v.Nav, link{Path: s.path, Text: m.loc.T(s.title), Current: s.path == sectionOf(r.URL.Path)})
 	}
 	if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && r.Method == http.MethodGet {
 		if key := savedKeys[q.Get("saved")]; key != "" {

@@ -140,16 +140,21 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 
 // entered gives the browser what a proof led to, and goes on.
 func (p *Pages) entered(w http.ResponseWriter, r *http.Request, v *visit, out signin.Outcome) error {
+	carry(w, r, out)
+	if out.Session != nil {
+		v.sess = out.Session
+	}
+	return p.proceed(w, r, v)
+}
+
+// carry gives the browser its new cookies.
+func carry(w http.ResponseWriter, r *http.Request, out signin.Outcome) {
 	if out.Cookie != "" {
 		setCookie(w, r, cookieSession, out.Cookie, 0)
 	}
 	if out.Device != "" {
 		setCookie(w, r, cookieDevice, out.Device, int(device.Life.Seconds()))
 	}
-	if out.Session != nil {
-		v.sess = out.Session
-	}
-	return p.proceed(w, r, v)
 }
 
 // attempt turns a failed check of a password into a status and a sentence, with Retry-After

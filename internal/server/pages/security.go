@@ -1,7 +1,403 @@
 package pages
 
-import "signet/internal/server"
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
 
-var securityFrames = map[string]string{}
+	"signet/internal/identity/mfa"
+	"signet/internal/identity/notice"
+	"signet/internal/platform/errs"
+	"signet/internal/platform/seal"
+	"signet/internal/server"
+	"signet/internal/signin"
+)
 
-func (p *Pages) securityRoutes() []server.Route { return nil }
+var securityFrames = map[string]string{
+	"security": "account", "totp": "account", "recovery_codes": "account", "recovery_codes_new": "account", "browsers": "account",
+}
+
+const (
+	totpPath     = "/account/security/totp"
+	codesPath    = "/account/security/recovery-codes"
+	browsersPath = "/account/security/browsers"
+)
+
+func (p *Pages) securityRoutes() []server.Route {
+	return []server.Route{
+		p.get("/account/security", p.security),
+		p.get(totpPath, p.totpForm),
+		p.post(totpPath, p.totpAct),
+		p.get(codesPath, p.codesForm),
+		p.post(codesPath, p.codesNew),
+		p.get(browsersPath, p.browserList),
+		p.post(browsersPath, p.browserForget),
+	}
+}
+
+// few is the number of recovery codes at which their owner is warned.
+const few = 2
+
+// protection is one line of the security page.
+type protection struct {
+	ID, Path, Title, Tag, Action string
+	Text                         []string
+	When                         instant
+	WhenLabel, Warn              string
+}
+
+func (p *Pages) security(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	has, err := p.d.MFA.Of(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	app, err := p.d.MFA.TOTP(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	known, err := p.d.Devices.List(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	trusted := 0
+	for _, b := range known {
+		if b.Trusted {
+			trusted++
+		}
+	}
+	v := p.accountView(r, m, "security.title")
+	v.Data = securityOf(m.loc, p.d.Journeys.Policy().Mode, p.d.Passkeys != nil, has, app, trusted)
+	return p.render(w, http.StatusOK, "security", v)
+}
+
+type securityData struct {
+	Weak string
+	Rows []protection
+}
+
+func securityOf(loc *locale, mode signin.Mode, passkeys bool, has mfa.Factors, app *mfa.App, trusted int) securityData {
+	var d securityData
+	off := mode == signin.MFAOff
+	if !off && !has.Any() {
+		d.Weak = loc.T("security.weak")
+	}
+	d.Rows = append(d.Rows, protection{
+		ID: "password", Path: "/account/password", Title: loc.T("password.title"), Text: []string{loc.T("security.password")}, Action: loc.T("security.change"),
+	})
+	if passkeys {
+		row := protection{ID: "passkeys", Path: "/account/passkeys", Title: loc.T("security.passkeys"), Text: []string{loc.T("security.passkeys_none")}, Action: loc.T("security.set_up")}
+		if has.Passkeys > 0 {
+			row.Text, row.Action = []string{loc.T("security.passkeys_count", "Count", has.Passkeys)}, loc.T("security.manage")
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	switch {
+	case app != nil:
+		row := protection{
+			ID: "totp", Path: totpPath, Title: loc.T("totp.title"), Tag: loc.T("security.totp_on"), Action: loc.T("security.manage"),
+			When: loc.instant(app.LastUsedAt), WhenLabel: loc.T("totp.used_at"),
+		}
+		if app.Locked {
+			row.Warn = loc.T("totp.is_locked")
+		}
+		d.Rows = append(d.Rows, row)
+	case !off:
+		d.Rows = append(d.Rows, protection{
+			ID: "totp", Path: totpPath, Title: loc.T("totp.title"), Text: []string{loc.T("security.totp_off")}, Action: loc.T("security.set_up"),
+		})
+	}
+	if has.Any() && !off {
+		row := protection{ID: "codes", Path: codesPath, Title: loc.T("codes.title"), Action: loc.T("security.manage")}
+		if text, warn := codesLeft(loc, has.RecoveryLeft); warn {
+			row.Warn = text
+		} else {
+			row.Text = []string{text}
+		}
+		d.Rows = append(d.Rows, row)
+	}
+	row := protection{ID: "browsers", Path: browsersPath, Title: loc.T("browsers.title"), Text: []string{loc.T("security.browsers_none")}, Action: loc.T("security.manage")}
+	if trusted > 0 {
+		row.Text = []string{loc.T("security.browsers_count", "Count", trusted)}
+	}
+	d.Rows = append(d.Rows, row)
+	return d
+}
+
+// codesLeft says how many recovery codes are left, and whether that is too few.
+func codesLeft(loc *locale, n int) (text string, warn bool) {
+	switch {
+	case n == 0:
+		return loc.T("codes.none"), true
+	case n <= few:
+		return loc.T("codes.few", "Count", n), true
+	}
+	return loc.T("codes.left", "Count", n), false
+}
+
+// totpPage is what the page of the authenticator app shows.
+type totpPage struct {
+	On, Locked  bool
+	Required    bool // and the only second factor: it cannot go
+	Since, Used instant
+	Setup       *setup
+}
+
+func (p *Pages) totpForm(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.requireFresh(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	v := p.totpView(r, m)
+	var e *mfa.Enrolment
+	if one := r.URL.Query().Get("setup"); one != "" {
+		if e, err = p.pendingSetup(r, v, &m.account, one, sessionBinding(m.sess.ID)); err != nil {
+			return err
+		}
+	}
+	return p.showTOTP(w, r, m, http.StatusOK, v, e)
+}
+
+func (p *Pages) totpView(r *http.Request, m *member) *view { return p.accountView(r, m, "totp.title") }
+
+func (p *Pages) showTOTP(w http.ResponseWriter, r *http.Request, m *member, status int, v *view, e *mfa.Enrolment) error {
+	data := totpPage{}
+	if e != nil {
+		data.Setup = setupOf(*e)
+		v.KeepForm = true
+	} else {
+		app, err := p.d.MFA.TOTP(r.Context(), m.account.ID)
+		if err != nil {
+			return err
+		}
+		if app != nil {
+			data.On, data.Locked = true, app.Locked
+			data.Since, data.Used = m.loc.instant(app.CreatedAt), m.loc.instant(app.LastUsedAt)
+		}
+		if data.Required, err = p.lastRequired(r.Context(), m); err != nil {
+			return err
+		}
+	}
+	v.Data = data
+	return p.render(w, status, "totp", v)
+}
+
+// lastRequired reports whether the authenticator app is the only second factor where everybody has
+// to have one.
+func (p *Pages) lastRequired(ctx context.Context, m *member) (bool, error) {
+	if p.d.Journeys.Policy().Mode != signin.MFARequired {
+		return false, nil
+	}
+	has, err := p.d.MFA.Of(ctx, m.account.ID)
+	return has.TOTP && has.Passkeys == 0, err
+}
+
+func (p *Pages) totpAct(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.requireFresh(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	form, err := server.Form(r)
+	if err != nil {
+		return err
+	}
+	switch form.Get("act") {
+	case "begin":
+		e, err := p.d.MFA.BeginTOTP(r.Context(), m.account.ID, sessionBinding(m.sess.ID), labelOf(m.account))
+		if err != nil {
+			return err
+		}
+		return seeOther(w, totpPath+"?setup="+url.QueryEscape(e.ID))
+	case "remove":
+		return p.totpRemove(w, r, m)
+	}
+	moved := p.switched(w, r, m, form)
+	v := p.totpView(r, m)
+	e, err := p.pendingSetup(r, v, &m.account, form.Get("setup"), sessionBinding(m.sess.ID))
+	switch {
+	case err != nil:
+		return err
+	case e == nil:
+		return p.showTOTP(w, r, m, http.StatusUnprocessableEntity, v, nil)
+	case moved:
+		return p.showTOTP(w, r, m, http.StatusOK, v, e)
+	case form.Get("code") == "":
+		return p.showTOTP(w, r, m, http.StatusUnprocessableEntity, v.fail("code", m.loc.T("problem.required")), e)
+	}
+	return p.totpConfirm(w, r, m, v, e, seal.Secret(form.Get("code")))
+}
+
+// totpConfirm turns the app on. Who has no recovery codes gets some with it.
+func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v *view, e *mfa.Enrolment, code seal.Secret) error {
+	var codes []seal.Secret
+	err := p.d.MFA.ConfirmTOTP(r.Context(), m.account.ID, e.ID, sessionBinding(m.sess.ID), code, func(ctx context.Context) error {
+		codes = nil
+		has, err := p.d.MFA.Of(ctx, m.account.ID)
+		if err == nil && has.RecoveryLeft == 0 {
+			codes, err = p.d.MFA.NewRecoveryCodes(ctx, m.account.ID)
+		}
+		if err != nil {
+			return err
+		}
+		// Whoever skipped the second factor until now had none to be asked for.
+		if _, err := p.d.Devices.UntrustAll(ctx, m.account.ID); err != nil {
+			return err
+		}
+		return p.tell(ctx, m.account.ID, notice.FactorAdded, map[string]any{"Factor": "totp"})
+	})
+	switch {
+	case err == nil:
+	case errs.Is(err, errs.NotFound), errs.Is(err, errs.Conflict): // used by another post, or overtaken
+		return seeOther(w, totpPath)
+	default:
+		v.Focus = "code"
+		status, ok := v.failCode(w, err)
+		if !ok {
+			return err
+		}
+		return p.showTOTP(w, r, m, status, v, e)
+	}
+	if codes == nil {
+		return seeOther(w, "/account/security?saved=totp")
+	}
+	shown := p.accountView(r, m, "codes.title")
+	shown.Saved = m.loc.T("totp.added")
+	shown.Data = p.codesData(m.loc, m.account, codes, "/account/security", false)
+	return p.render(w, http.StatusOK, "recovery_codes_new", shown)
+}
+
+func (p *Pages) totpRemove(w http.ResponseWriter, r *http.Request, m *member) error {
+	last, err := p.lastRequired(r.Context(), m)
+	if err != nil {
+		return err
+	}
+	if last {
+		return p.showTOTP(w, r, m, http.StatusUnprocessableEntity, p.totpView(r, m).fail("", m.loc.T("totp.required")), nil)
+	}
+	err = p.d.MFA.RemoveTOTP(r.Context(), m.account.ID, func(ctx context.Context) error {
+		return p.tell(ctx, m.account.ID, notice.FactorRemoved, map[string]any{"Factor": "totp"})
+	})
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return seeOther(w, "/account/security?saved=totp_removed")
+}
+
+func (p *Pages) codesForm(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	has, err := p.d.MFA.Of(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	made, err := p.d.MFA.RecoveryCodesMade(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	v := p.accountView(r, m, "codes.title")
+	v.Data = codesPageData(m.loc, has, made)
+	return p.render(w, http.StatusOK, "recovery_codes", v)
+}
+
+type codesPage struct {
+	Left, Class string
+	Made        instant
+	Possible    bool
+}
+
+func codesPageData(loc *locale, has mfa.Factors, made time.Time) codesPage {
+	if !has.Any() {
+		return codesPage{Left: loc.T("codes.no_factor")}
+	}
+	d := codesPage{Made: loc.instant(made), Possible: true}
+	var warn bool
+	if d.Left, warn = codesLeft(loc, has.RecoveryLeft); warn {
+		d.Class = "note warn"
+	}
+	return d
+}
+
+func (p *Pages) codesNew(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.requireFresh(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	has, err := p.d.MFA.Of(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	if !has.Any() {
+		return seeOther(w, codesPath)
+	}
+	made, err := p.d.MFA.RecoveryCodesMade(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	codes, err := p.d.MFA.NewRecoveryCodes(r.Context(), m.account.ID, func(ctx context.Context) error {
+		return p.tell(ctx, m.account.ID, notice.FactorAdded, map[string]any{"Factor": "recovery_codes"})
+	})
+	if err != nil {
+		return err
+	}
+	v := p.accountView(r, m, "codes.title")
+	v.Data = p.codesData(m.loc, m.account, codes, "/account/security", !made.IsZero())
+	return p.render(w, http.StatusOK, "recovery_codes_new", v)
+}
+
+// knownBrowser is one line of the list of browsers.
+type knownBrowser struct {
+	ID, Device, IP string
+	Current        bool
+	Seen, Until    instant
+}
+
+func (p *Pages) browserList(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	list, err := p.d.Devices.List(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	data := struct{ Browsers []knownBrowser }{}
+	for _, b := range list {
+		row := knownBrowser{ID: b.ID, Device: deviceText(m.loc, b.UserAgent), IP: b.IP, Current: b.Current, Seen: m.loc.instant(b.LastSeenAt)}
+		if b.Trusted {
+			row.Until = m.loc.instant(b.TrustedUntil)
+		}
+		data.Browsers = append(data.Browsers, row)
+	}
+	v := p.accountView(r, m, "browsers.title")
+	v.Data = data
+	return p.render(w, http.StatusOK, "browsers", v)
+}
+
+// browserForget takes trust away, so it asks for no fresh sign-in.
+func (p *Pages) browserForget(w http.ResponseWriter, r *http.Request) error {
+	m, err := p.require(w, r)
+	if m == nil || err != nil {
+		return err
+	}
+	form, err := server.Form(r)
+	if err != nil {
+		return err
+	}
+	if form.Get("all") != "" {
+		if _, err := p.d.Devices.RevokeAll(r.Context(), m.account.ID); err != nil {
+			return err
+		}
+		return seeOther(w, browsersPath+"?saved=browsers")
+	}
+	// Only one's own; a foreign id does nothing.
+	if err := p.d.Devices.Revoke(r.Context(), m.account.ID, form.Get("browser")); err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	return seeOther(w, browsersPath+"?saved=browser")
+}
