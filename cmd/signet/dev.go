@@ -26,7 +26,7 @@ import (
 
 // devOptions are the flags of `signet dev`.
 type devOptions struct {
-	data, listen, sample, management, logLevel string
+	data, listen, sample, management, logLevel, mail string
 }
 
 func devCommand(o *options) *cobra.Command {
@@ -52,6 +52,7 @@ func devCommand(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the provider; its issuer is http://localhost with this port")
 	cmd.Flags().StringVar(&d.sample, "sample-listen", "127.0.0.1:8081", "address of the sample application, or off")
 	cmd.Flags().StringVar(&d.management, "management-listen", "off", "address for /healthz, /readyz and /metrics")
+	cmd.Flags().StringVar(&d.mail, "mail", "mailbox", "mailbox: mails stay here, to be read at /dev/mailbox; off: there is no mail, and addresses are not verified")
 	cmd.Flags().StringVar(&d.logLevel, "log-level", "warn", "debug, info (every request), warn or error")
 	return cmd
 }
@@ -124,6 +125,13 @@ func devConfig(d devOptions, issuer string) (*config.Config, error) {
 	case "debug", "info", "warn", "error":
 	default:
 		return nil, usagef("--log-level must be debug, info, warn or error")
+	}
+	switch d.mail {
+	case "mailbox":
+	case "off":
+		cfg.Mail = config.Default().Mail
+	default:
+		return nil, usagef("--mail must be mailbox or off")
 	}
 	cfg.Issuer, cfg.Management.Listen = issuer, d.management
 	cfg.Log.Level, cfg.Log.Format = d.logLevel, "text"
@@ -201,6 +209,9 @@ func greet(w io.Writer, d devOptions, issuer, sample string) {
 		{"Store", "SQLite, " + filepath.Join(d.data, storeFile)},
 		{"Data folder", d.data},
 		{"Sign up", issuer + "/signup"},
+	}
+	if d.mail == "mailbox" {
+		rows = append(rows, [2]string{"Mailbox", issuer + "/dev/mailbox"})
 	}
 	if sample != "" {
 		rows = append(rows, [2]string{"Sample application", sample + "  (open this first)"})

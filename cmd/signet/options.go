@@ -104,6 +104,7 @@ func dataConfig(dir string) (*config.Config, error) {
 	c.MasterKey = seal.Secret(text)
 	c.Database.Path = filepath.Join(dir, storeFile)
 	c.Management.Listen = "off"
+	c.Mail.KeepMail() // signet dev shows it
 	c.Shutdown.Delay, c.Shutdown.Timeout = 0, 5*time.Second
 	return c, nil
 }

@@ -55,7 +55,7 @@ class Provider {
 
 class Dev extends Provider {
   command () {
-    return ['dev', '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--sample-listen', `127.0.0.1:${this.samplePort}`]
+    return ['dev', '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--sample-listen', `127.0.0.1:${this.samplePort}`, ...this.more]
   }
 }
 
@@ -63,12 +63,13 @@ class Serve extends Provider {
   command () { return ['serve', ...this.where] }
 }
 
-/** `signet dev` on an empty folder, with its sample application. */
-export async function startDev () {
+/** `signet dev` on an empty folder, with its sample application; `more` are further flags. */
+export async function startDev (...more) {
   const dir = folder('dev')
   const data = join(dir.path, 'signet-data')
   const provider = new Dev(['--data', data], dir, await freePort(), await freePort())
   provider.data = data
+  provider.more = more
   return provider.start()
 }
 

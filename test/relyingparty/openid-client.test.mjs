@@ -13,7 +13,7 @@ const email = 'node@example.com'
 let provider
 
 before(async () => {
-  provider = await startDev()
+  provider = await startDev('--mail', 'off')
   const person = new Person(provider.issuer)
   await person.visit(`${provider.issuer}/signup`)
   await person.submit({ email, name: 'Node Person', password })

@@ -121,7 +121,7 @@ class AuthlibTest(unittest.TestCase):
         cls.addClassCleanup(cls.log.close)
         cls.server = subprocess.Popen(
             [SIGNET, "dev", "--data", f"{cls.data}/signet", "--listen", f"127.0.0.1:{port}",
-             "--sample-listen", f"127.0.0.1:{free_port()}"],
+             "--sample-listen", f"127.0.0.1:{free_port()}", "--mail", "off"],
             stdout=cls.log, stderr=subprocess.STDOUT,
         )
         cls.addClassCleanup(cls.server.wait)

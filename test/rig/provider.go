@@ -49,7 +49,7 @@ func Dev(t testing.TB) *Provider {
 	issuer := fmt.Sprintf("http://localhost:%d", FreePort(t))
 	sample := fmt.Sprintf("http://localhost:%d", FreePort(t))
 	p := &Provider{Issuer: issuer, Sample: sample, t: t, where: []string{"--data", data}}
-	p.add("dev", "--data", data, "--listen", loopback(issuer), "--sample-listen", loopback(sample))
+	p.add("dev", "--data", data, "--listen", loopback(issuer), "--sample-listen", loopback(sample), "--mail", "off")
 	return p
 }
 
