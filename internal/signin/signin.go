@@ -42,6 +42,7 @@ type Browsers interface {
 	Known(ctx context.Context, user id.User) (*device.Browser, error)
 	Note(ctx context.Context, user id.User) (known bool, cookie string, err error)
 	Trust(ctx context.Context, user id.User, d time.Duration) error
+	UntrustAll(ctx context.Context, user id.User) (int64, error)
 }
 
 // Links writes an upstream identity that waited for the owner of an account; federation.Service is
@@ -397,11 +398,14 @@ func (s *Service) EndSession(ctx context.Context, sid id.Session) error {
 
 // EndOthers ends all that the user is signed in to but one session: every other session and every
 // grant that was not made in it, those of sessions long expired included. With except "" nothing
-// is left. It joins the transaction that ctx carries, so that a change of status or password and
+// is left. No browser is remembered any longer: the second factor is asked for everywhere. It joins the transaction that ctx carries, so that a change of status or password and
 // its consequence are one.
 func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session) error {
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		if _, err := s.sessions.EndAll(ctx, user, except); err != nil {
+			return err
+		}
+		if _, err := s.browsers.UntrustAll(ctx, user); err != nil {
 			return err
 		}
 		return s.engine.RevokeUser(ctx, user, except)
