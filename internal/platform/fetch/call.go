@@ -38,7 +38,7 @@ func (c *Client) Call(ctx context.Context, address string, r Request) (Response,
 	if err != nil {
 		return Response{}, err
 	}
-	res, err := c.send(req)
+	res, err := c.send(req, jsonDocument)
 	if err != nil {
 		return Response{}, fmt.Errorf("%s: %w", redact(address), err)
 	}
@@ -88,8 +88,8 @@ func (c *Client) request(ctx context.Context, address string, r Request) (*http.
 	return req, nil
 }
 
-// send does the request and reads the whole answer, which must be a JSON document.
-func (c *Client) send(req *http.Request) (Response, error) {
+// send does the request and reads the whole answer, which must be what was wanted.
+func (c *Client) send(req *http.Request, want document) (Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		var quoting *url.Error // repeats the URL with its query, which is not for the log
@@ -102,12 +102,12 @@ func (c *Client) send(req *http.Request) (Response, error) {
 	if enc := res.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return Response{}, errors.New("the answer is compressed")
 	}
-	if !isJSON(res.Header.Get("Content-Type")) {
+	if !want.is(res.Header.Get("Content-Type")) {
 		return Response{}, fmt.Errorf("status %d, content type %q", res.StatusCode, res.Header.Get("Content-Type"))
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
 	if err != nil {
 		return Response{}, err
 	}
-	return Response{Status: res.StatusCode, Body: body}, checkBody(body)
+	return Response{Status: res.StatusCode, Body: body}, want.check(body)
 }

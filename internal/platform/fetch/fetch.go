@@ -197,7 +197,7 @@ func (c *Client) get(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.send(req)
+	res, err := c.send(req, jsonDocument)
 	if err != nil {
 		return nil, err
 	}
