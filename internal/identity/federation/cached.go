@@ -18,62 +18,60 @@ const (
 
 // cached is one document of a provider. The zero value is empty.
 type cached[T any] struct {
-	mu     sync.Mutex
-	value  T
-	of     string    // the address it was read from
-	got    time.Time // zero: never
-	tried  time.Time
-	flight chan struct{} // closed when the request under way ends; nil if there is none
+	mu  sync.Mutex
+	doc *document[T] // what is known about the address asked for last
 }
+
+type document[T any] struct {
+	address string
+	value   T
+	got     time.Time     // zero: never
+	tried   time.Time     // zero: never
+	flight  chan struct{} // closed when the request under way ends; nil if there is none
+}
+
+func (d *document[T]) usable(now time.Time) bool { return !d.got.IsZero() && now.Sub(d.got) < stale }
 
 // load returns the document at address. One older than an hour is read again in the background and
 // used meanwhile; one older than a day is not used. With again, it is read anew before it is
 // used, unless it was asked for a moment ago: then the caller gets what there is.
 func (c *cached[T]) load(ctx context.Context, now time.Time, address string, again bool, read func(context.Context, string) (T, error)) (T, error) {
 	c.mu.Lock()
-	if c.of != address { // the provider moved it: nothing known about the other one counts
-		*c = cached[T]{of: address}
+	if c.doc == nil || c.doc.address != address { // the provider moved it: what is known is of another
+		c.doc = &document[T]{address: address}
 	}
-	usable := func() bool { return !c.got.IsZero() && now.Sub(c.got) < stale }
-	if usable() && !again && now.Sub(c.got) < fresh {
-		defer c.mu.Unlock()
-		return c.value, nil
+	d := c.doc
+	old := again || now.Sub(d.got) >= fresh || !d.usable(now)
+	if old && d.flight == nil && (d.tried.IsZero() || now.Sub(d.tried) >= cooldown) {
+		d.flight, d.tried = make(chan struct{}), now
+		go c.refresh(d, now, read)
 	}
-	if c.flight == nil && (c.tried.IsZero() || now.Sub(c.tried) >= cooldown) {
-		c.flight, c.tried = make(chan struct{}), now
-		go c.refresh(address, now, read)
-	}
-	flight := c.flight
-	if flight != nil && (again || !usable()) {
-		c.mu.Unlock()
+	flight, wait := d.flight, again || !d.usable(now)
+	c.mu.Unlock()
+	if flight != nil && wait {
 		select {
 		case <-flight:
 		case <-ctx.Done():
-			var none T
-			return none, errs.New(errs.Unavailable, KeyUnreachable, ctx.Err())
+			return *new(T), errs.New(errs.Unavailable, KeyUnreachable, ctx.Err())
 		}
-		c.mu.Lock()
 	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of != address || !usable() {
-		var none T
-		return none, errs.New(errs.Unavailable, KeyUnreachable, errors.New("a document of the provider could not be read"))
+	if !d.usable(now) {
+		return *new(T), errs.New(errs.Unavailable, KeyUnreachable, errors.New("a document of the provider could not be read"))
 	}
-	return c.value, nil
+	return d.value, nil
 }
 
 // refresh does not end with the caller who caused it: others wait for it too. The request is
 // bounded in time by fetch.
-func (c *cached[T]) refresh(address string, now time.Time, read func(context.Context, string) (T, error)) {
-	v, err := read(context.Background(), address)
+func (c *cached[T]) refresh(d *document[T], now time.Time, read func(context.Context, string) (T, error)) {
+	v, err := read(context.Background(), d.address)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of != address {
-		return
-	}
 	if err == nil {
-		c.value, c.got = v, now
+		d.value, d.got = v, now
 	}
-	close(c.flight)
-	c.flight = nil
+	close(d.flight)
+	d.flight = nil
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,16 +51,12 @@ type Provider struct {
 	ClientSecret seal.Secret
 	Scopes       []string // nil for the usual ones of the kind
 	Domains      []string // of addresses whose owners sign in here and nowhere else
-	Claims       Mapping
+	// Claims names the claims that hold what an account is made of, where they are not the standard
+	// ones (see standardClaims). It applies to OpenID providers only.
+	Claims map[string]string
 	// TrustEmail makes its email_verified count, TrustMFA its word on a second factor, and Create
 	// makes an account for a person whom it is the first to bring.
 	TrustEmail, TrustMFA, Create bool
-}
-
-// Mapping names the claims that hold what an account is made of; "" is the standard claim of OIDC
-// Core §5.1. It applies to OpenID providers only.
-type Mapping struct {
-	Email, EmailVerified, Name, GivenName, FamilyName, Username, Picture string
 }
 
 // Identity is a person as a provider describes them.
@@ -170,6 +167,8 @@ func (p Provider) check() error {
 		return errors.New("no client secret")
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 		return errors.New("the issuer must be a URL without query and fragment") // OIDC Core §1.2
+	case slices.ContainsFunc(slices.Collect(maps.Keys(p.Claims)), func(k string) bool { return standardClaims[k] == "" }):
+		return errors.New("a claim is mapped to something that accounts do not have")
 	case p.Kind == OIDC && len(p.Scopes) > 0 && !slices.Contains(p.Scopes, "openid"):
 		return errors.New("the scopes must have openid") // OIDC Core §3.1.2.1
 	}
@@ -189,19 +188,16 @@ func (p Provider) withDefaults() Provider {
 			p.Scopes = []string{"read:user", "user:email"}
 		}
 	}
-	for _, c := range []struct {
-		at       *string
-		standard string
-	}{
-		{&p.Claims.Email, "email"}, {&p.Claims.EmailVerified, "email_verified"}, {&p.Claims.Name, "name"},
-		{&p.Claims.GivenName, "given_name"}, {&p.Claims.FamilyName, "family_name"},
-		{&p.Claims.Username, "preferred_username"}, {&p.Claims.Picture, "picture"},
-	} {
-		if *c.at == "" {
-			*c.at = c.standard
-		}
-	}
+	claims := maps.Clone(standardClaims)
+	maps.Copy(claims, p.Claims)
+	p.Claims = claims
 	return p
+}
+
+// standardClaims are what an account is made of, and the claims of OIDC Core §5.1 that hold it.
+var standardClaims = map[string]string{
+	"email": "email", "email_verified": "email_verified", "name": "name", "given_name": "given_name", "family_name": "family_name",
+	"username": "preferred_username", "picture": "picture",
 }
 
 // Providers lists the providers in the order of the configuration.

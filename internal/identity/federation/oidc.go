@@ -86,7 +86,7 @@ func (s *Service) redeemOIDC(ctx context.Context, p *provider, wait pending, cod
 	sources := []claims{token}
 	// Claims about the person are at userinfo unless the provider put them into the ID token
 	// (OIDC Core §5.4).
-	if m.UserinfoEndpoint != "" && !(token.has(p.Claims.Email) && token.has(p.Claims.Name)) {
+	if m.UserinfoEndpoint != "" && !(token.has(p.Claims["email"]) && token.has(p.Claims["name"])) {
 		more, err := s.userinfo(ctx, m, t.Access, token.text("sub"))
 		if err != nil {
 			return err
@@ -130,13 +130,13 @@ func (p *provider) identity(sub string, sources ...claims) Identity {
 	}
 	out := Identity{
 		Provider: p.Name, Issuer: p.Issuer, Subject: sub,
-		Name: first(p.Claims.Name), GivenName: first(p.Claims.GivenName), FamilyName: first(p.Claims.FamilyName),
-		Username: first(p.Claims.Username), Picture: first(p.Claims.Picture),
+		Name: first(p.Claims["name"]), GivenName: first(p.Claims["given_name"]), FamilyName: first(p.Claims["family_name"]),
+		Username: first(p.Claims["username"]), Picture: first(p.Claims["picture"]),
 	}
 	for _, c := range sources {
-		if c.has(p.Claims.Email) {
-			out.Email = tidy(c.text(p.Claims.Email))
-			out.Verified = out.Email != "" && p.TrustEmail && c.isTrue(p.Claims.EmailVerified)
+		if c.has(p.Claims["email"]) {
+			out.Email = tidy(c.text(p.Claims["email"]))
+			out.Verified = out.Email != "" && p.TrustEmail && c.isTrue(p.Claims["email_verified"])
 			break
 		}
 	}

@@ -29,9 +29,6 @@ const (
 // purposeState is a sign-in that waits for the provider's answer.
 const purposeState onetime.Purpose = "upstream_state"
 
-// StateToken is the kind of token that goes to the provider as state.
-const StateToken id.Kind = "sgn_ust_"
-
 // stateLife is how long a person may take at the provider.
 const stateLife = 30 * time.Minute
 
@@ -104,7 +101,7 @@ func (s *Service) Start(ctx context.Context, in Start) (location string, err err
 		subject = string(in.Session)
 	}
 	state, err := s.d.OneTime.Put(ctx, onetime.Draft{
-		Purpose: purposeState, Subject: subject, Binding: binding(browser, p), Payload: wait, TTL: stateLife, Token: StateToken,
+		Purpose: purposeState, Subject: subject, Binding: binding(browser, p), Payload: wait, TTL: stateLife, Token: id.UpstreamState,
 	})
 	if err != nil {
 		return "", errs.Wrap("start upstream sign-in", err)
@@ -186,7 +183,7 @@ func (s *Service) takeState(ctx context.Context, p *provider, browser string, st
 	if len(states) != 1 {
 		return pending{}, stale("not exactly one state")
 	}
-	if _, ok := id.Hash(StateToken, states[0]); !ok {
+	if _, ok := id.Hash(id.UpstreamState, states[0]); !ok {
 		return pending{}, stale("not a state of ours")
 	}
 	mine := binding(hash, p)
