@@ -51,6 +51,7 @@ func (p *Pages) mfaView(r *http.Request, v *visit) *view {
 	page := p.page(r, v, "mfa.title")
 	page.KeepForm = true
 	page.Focus = "code"
+	p.withSecondPasskey(r, page, v)
 	return page
 }
 
@@ -123,14 +124,14 @@ func (p *Pages) mfaCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	})
 	if err != nil {
-		return p.codeFailed(w, v, err, page, p.showMFA)
+		return p.factorFailed(w, v, err, page, p.showMFA)
 	}
 	v.j = &j
 	return p.entered(w, r, v, out)
 }
 
-// codeFailed answers a code that was not accepted, on the page that asked for it.
-func (p *Pages) codeFailed(w http.ResponseWriter, v *visit, err error, page *view, show func(http.ResponseWriter, *visit, int, *view) error) error {
+// factorFailed answers a code that was not accepted, on the page that asked for it.
+func (p *Pages) factorFailed(w http.ResponseWriter, v *visit, err error, page *view, show func(http.ResponseWriter, *visit, int, *view) error) error {
 	switch {
 	case errs.Is(err, errs.Conflict):
 		return p.overtaken(w, v, err)
@@ -216,7 +217,7 @@ func (p *Pages) recoveryCode(w http.ResponseWriter, r *http.Request) error {
 		return p.tell(ctx, user, notice.RecoveryCode, map[string]any{"Left": left})
 	})
 	if err != nil {
-		return p.codeFailed(w, v, err, page, p.showRecoveryCode)
+		return p.factorFailed(w, v, err, page, p.showRecoveryCode)
 	}
 	v.j = &j
 	return p.entered(w, r, v, out)
