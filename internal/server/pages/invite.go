@@ -25,7 +25,7 @@ func (p *Pages) inviteLanding(w http.ResponseWriter, r *http.Request, token stri
 		return err
 	}
 	loc := p.texts.of(r, nil)
-	if p.d.Accounts.Policy().Mode == account.Closed {
+	if p.signUps.Mode == account.Closed {
 		return p.turnedAway(w, r, loc, account.KeySignUpClosed, "/login")
 	}
 	return p.render(w, http.StatusOK, "landing", p.inviteView(r, loc, inv))

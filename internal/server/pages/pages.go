@@ -74,6 +74,8 @@ type Pages struct {
 	views *views
 	files *static
 	brand *brand
+
+	signUps account.SignUpPolicy
 }
 
 // New returns Pages, with every template parsed and every language loaded.
@@ -88,7 +90,11 @@ func New(d Deps) (*Pages, error) {
 			return nil, errors.New("pages: missing dependency " + name)
 		}
 	}
-	return build(d)
+	p, err := build(d)
+	if err == nil {
+		p.signUps = d.Accounts.Policy()
+	}
+	return p, err
 }
 
 // build is New without services: what rendering needs.

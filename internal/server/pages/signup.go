@@ -33,7 +33,7 @@ type door struct {
 
 func (p *Pages) door(r *http.Request) (door, error) {
 	inv, token, err := p.invitation(r)
-	d := door{policy: p.d.Accounts.Policy(), invitation: inv, token: token, mails: p.d.Accounts.MailEnabled()}
+	d := door{policy: p.signUps, invitation: inv, token: token, mails: p.d.Accounts.MailEnabled()}
 	switch {
 	case err != nil:
 		return d, err
@@ -45,6 +45,14 @@ func (p *Pages) door(r *http.Request) (door, error) {
 		d.shut = onetime.KeyUsed
 	}
 	return d, nil
+}
+
+// signUpPath is where the login page sends people without an account; "" where they get none.
+func (p *Pages) signUpPath(r *http.Request, v *visit) string {
+	if p.signUps.Mode == account.Closed || p.signUps.Mode == account.ByInvite && readCookie(r, cookieInvitation) == "" {
+		return ""
+	}
+	return journeyPath(v.j.ID, "signup")
 }
 
 // turnedAwayPages are the pages of those who get no account.

@@ -22,7 +22,7 @@ func (p *Pages) termsForm(w http.ResponseWriter, r *http.Request) error {
 	if v == nil || err != nil {
 		return err
 	}
-	return p.render(w, http.StatusOK, "terms", p.termsView(r, v, p.d.Accounts.Policy().Terms))
+	return p.render(w, http.StatusOK, "terms", p.termsView(r, v, p.signUps.Terms))
 }
 
 func (p *Pages) termsView(r *http.Request, v *visit, version string) *view {
