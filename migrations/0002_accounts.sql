@@ -5,6 +5,7 @@
 ALTER TABLE account ADD COLUMN delete_at BIGINT NOT NULL DEFAULT 0;    -- asked for by its owner; 0 = stays
 ALTER TABLE account ADD COLUMN terms_version TEXT NOT NULL DEFAULT ''; -- last accepted
 ALTER TABLE account ADD COLUMN terms_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN proofs_since BIGINT NOT NULL DEFAULT 0; -- first factors proven before are worth nothing
 ALTER TABLE account ADD COLUMN choices TEXT NOT NULL DEFAULT '{}';     -- JSON: small choices of the person, such as offers declined
 -- A replaced address signs nobody in and gets no mail; it is kept from others until it is too late
 -- to take the change back.

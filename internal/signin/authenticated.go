@@ -95,6 +95,10 @@ func (s *Service) SecondFactor(ctx context.Context, j *Journey, e session.Event,
 	var st state
 	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
 		if h := j.state.Half; h != nil {
+			// Whoever replaces a password ends what it had opened; this half must not be missed.
+			if err := s.accounts.HoldProof(ctx, h.User, h.Events[0].At); err != nil {
+				return err
+			}
 			out, st, err = s.enter(ctx, j, h.User, append(j.HalfEvents(), e), current, entry{offer: h.Offer, isNew: h.New, trust: trust})
 			return err
 		}

@@ -221,3 +221,36 @@ func TestOffer_AfterAPasswordAndOnlyOnce(t *testing.T) {
 		}
 	})
 }
+
+// Who replaces a password, or ends everything, also ends the sign-in that has got as far as the
+// second factor with the old one.
+func TestSecondFactor_EndedBetweenTheFactors(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		ctx, alice := t.Context(), r.user("alice")
+		r.withTOTP(alice)
+		j := r.begin(r.request(r.app(true), nil))
+		r.first(ctx, j, alice, nil)
+		r.clock.Advance(time.Second)
+		if err := r.EndOthers(ctx, alice, ""); err != nil {
+			t.Fatal(err)
+		}
+		j = r.load(j.ID)
+		if _, err := r.SecondFactor(ctx, j, session.Event{Method: session.TOTP}, false, nil); !errs.Is(err, errs.Conflict) {
+			t.Errorf("the second factor after the end: %v", err)
+		}
+		r.owes(j, nil, Login)
+		if n := r.count(`SELECT count(*) FROM session`); n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+		r.clock.Advance(time.Second)
+		r.first(ctx, j, alice, nil) // and from the start again
+		r.owes(r.load(j.ID), nil, MFA)
+		if err := r.people.Disable(ctx, alice); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.SecondFactor(ctx, r.load(j.ID), session.Event{Method: session.TOTP}, false, nil); !errs.Is(err, errs.Conflict) {
+			t.Errorf("the second factor of a disabled account: %v", err)
+		}
+	})
+}

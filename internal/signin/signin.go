@@ -20,6 +20,8 @@ import (
 // Accounts is what a journey needs to know of people; account.Service is it.
 type Accounts interface {
 	ByID(ctx context.Context, user id.User) (account.Account, error)
+	EndProofs(ctx context.Context, user id.User) error
+	HoldProof(ctx context.Context, user id.User, at time.Time) error
 }
 
 // Engine is what a journey needs of the protocol; oauth.Engine is it.
@@ -246,7 +248,8 @@ func (s *Service) strength(ctx context.Context, j *Journey, f *Facts, o *Owed) e
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
-		if f.Half = err == nil && a.Status == account.Active; f.Half {
+		void := a.Status != account.Active || a.ProofsSince.After(h.Events[0].At)
+		if f.Half = err == nil && !void; f.Half {
 			o.Half = &a
 		}
 	}
@@ -398,10 +401,14 @@ func (s *Service) EndSession(ctx context.Context, sid id.Session) error {
 
 // EndOthers ends all that the user is signed in to but one session: every other session and every
 // grant that was not made in it, those of sessions long expired included. With except "" nothing
-// is left. No browser is remembered any longer: the second factor is asked for everywhere. It joins the transaction that ctx carries, so that a change of status or password and
-// its consequence are one.
+// is left. Half sign-ins are void, and no browser is remembered any longer: the second factor is
+// asked for everywhere. It joins the transaction that ctx carries, so that a change of status or
+// password and its consequence are one.
 func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session) error {
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.accounts.EndProofs(ctx, user); err != nil {
+			return err
+		}
 		if _, err := s.sessions.EndAll(ctx, user, except); err != nil {
 			return err
 		}

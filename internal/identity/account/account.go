@@ -45,6 +45,7 @@ type Account struct {
 	DeleteAt      time.Time // when it will be deleted, as its owner asked; zero: it stays
 	TermsVersion  string    // of the terms last accepted; "" for none
 	TermsAt       time.Time
+	ProofsSince   time.Time // first factors proven before are worth nothing
 }
 
 // Mailer writes to people, in the transaction that ctx carries; mail.Service is it.

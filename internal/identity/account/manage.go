@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -270,6 +271,25 @@ func (s *Service) Delete(ctx context.Context, user id.User) error {
 		return s.record(ctx, "account.delete", audit.OK, user, nil)
 	})
 	return errs.Wrap("delete account", err)
+}
+
+// EndProofs makes every first factor proven until now worthless, where a second one is still owed. It
+// joins the transaction that ctx carries.
+func (s *Service) EndProofs(ctx context.Context, user id.User) error {
+	_, err := s.db.Q(ctx).Exec(ctx, sqlEndProofs, string(user), store.Micros(s.clock.Now()))
+	return errs.Wrap("end proofs", err)
+}
+
+// HoldProof makes sure, until the end of the transaction that ctx carries, that a first factor proven
+// at that time still counts: the account is active and EndProofs was not called since. Else
+// errs.Conflict.
+func (s *Service) HoldProof(ctx context.Context, user id.User, at time.Time) error {
+	store.MustTx(ctx)
+	n, err := s.db.Q(ctx).Exec(ctx, sqlHoldProof, string(user), store.Micros(at))
+	if err == nil && n == 0 {
+		return errs.New(errs.Conflict, "", errors.New("the first factor does not count any more"))
+	}
+	return errs.Wrap("hold proof", err)
 }
 
 // mustHit runs a statement that changes one account; errs.NotFound if it changed none.

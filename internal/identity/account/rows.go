@@ -19,16 +19,16 @@ import (
 func scan(r store.Row, extra ...any) (Account, error) {
 	var a Account
 	var profile string
-	var created, updated, verified, deleted, terms int64
+	var created, updated, verified, deleted, terms, proofs int64
 	dest := []any{
 		(*string)(&a.ID), (*string)(&a.Status), &a.Username, &profile, &created, &updated, &a.Email, &verified,
-		&deleted, &a.TermsVersion, &terms, &a.Source,
+		&deleted, &a.TermsVersion, &terms, &proofs, &a.Source,
 	}
 	if err := r.Scan(append(dest, extra...)...); err != nil {
 		return Account{}, err
 	}
 	a.CreatedAt, a.UpdatedAt, a.EmailVerified = store.Time(created), store.Time(updated), verified != 0
-	a.DeleteAt, a.TermsAt = store.Time(deleted), store.Time(terms)
+	a.DeleteAt, a.TermsAt, a.ProofsSince = store.Time(deleted), store.Time(terms), store.Time(proofs)
 	if err := json.Unmarshal([]byte(profile), &a.Profile); err != nil {
 		return Account{}, fmt.Errorf("profile of account %s: %w", a.ID, err)
 	}

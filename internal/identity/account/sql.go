@@ -2,7 +2,7 @@ package account
 
 const (
 	sqlColumns = `a.id, a.status, COALESCE(a.username, ''), a.profile, a.created_at, a.updated_at, COALESCE(e.address, ''), COALESCE(e.verified_at, 0),
-		a.delete_at, a.terms_version, a.terms_at, a.source`
+		a.delete_at, a.terms_version, a.terms_at, a.proofs_since, a.source`
 
 	sqlPrimary = ` LEFT JOIN email_address e ON e.account_id = a.id AND e.is_primary = TRUE`
 	sqlWithPw  = ` LEFT JOIN password_credential p ON p.account_id = a.id`
@@ -22,6 +22,10 @@ const (
 	sqlInsertAccount = `INSERT INTO account (id, status, username, username_key, profile, source, created_at, updated_at, terms_version, terms_at) VALUES `
 	sqlInsertEmail   = `INSERT INTO email_address (address_key, account_id, address, is_primary, verified_at, created_at) VALUES `
 	sqlInsertHash    = `INSERT INTO password_credential (account_id, hash, changed_at) VALUES `
+
+	sqlEndProofs = `UPDATE account SET proofs_since = $2 WHERE id = $1`
+	// Changes nothing, but waits for whoever ends them, and makes them wait.
+	sqlHoldProof = `UPDATE account SET proofs_since = proofs_since WHERE id = $1 AND proofs_since <= $2 AND status = 'active'`
 
 	sqlSetProfile  = `UPDATE account SET profile = $2, updated_at = $3 WHERE id = $1`
 	sqlSetUsername = `UPDATE account SET username = $2, username_key = $3, updated_at = $4 WHERE id = $1`
