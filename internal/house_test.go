@@ -129,6 +129,8 @@ func TestImports_OneDoorPerLibrary(t *testing.T) {
 		"modernc.org/sqlite":            {"internal/platform/store/sqlite", "bench"},
 		"github.com/go-jose/go-jose/v3": {},
 		"net/smtp":                      {},
+		"github.com/wneessen/go-mail":   {"internal/platform/mail"},
+		"github.com/emersion/go-smtp":   {"internal/platform/mail/mailtest"},
 	}
 	for _, s := range sources(t) {
 		if s.test {

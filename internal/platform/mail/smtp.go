@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
 	maillog "github.com/wneessen/go-mail/log"
@@ -107,7 +108,11 @@ func (s *Service) transmit(ctx context.Context, e envelope, t *transcript) error
 	// The library leaves a connection open when the greeting or the login fails.
 	defer line.close()
 	defer context.AfterFunc(ctx, line.close)()
-	client, err := gomail.NewClient(s.d.SMTP.Host, s.options(&line, timeout, t)...)
+	opts := s.options(&line, timeout, t)
+	if isASCII(e.to) { // RFC 6531 §3.4: asked for where it is needed, as not every next host has it
+		opts = append(opts, gomail.WithoutSMTPUTF8())
+	}
+	client, err := gomail.NewClient(s.d.SMTP.Host, opts...)
 	if err != nil {
 		return fmt.Errorf("smtp: %w", err)
 	}
@@ -119,6 +124,10 @@ func (s *Service) transmit(ctx context.Context, e envelope, t *transcript) error
 		err = errors.New("the server did not confirm the mail")
 	}
 	return classify(ctx, err)
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 func (s *Service) options(line *connection, timeout time.Duration, t *transcript) []gomail.Option {
