@@ -147,3 +147,24 @@ func (s *Service) Uninvite(ctx context.Context, which string) error {
 	})
 	return errs.Wrap("take back invitation", err)
 }
+
+// Invitations returns those that can still be used, in the order in which they were made, after the
+// one with the given id; for administrators.
+func (s *Service) Invitations(ctx context.Context, after string) ([]Invitation, error) {
+	if s.oneTime == nil {
+		return nil, nil
+	}
+	things, err := s.oneTime.Open(ctx, PurposeInvitation, after)
+	if err != nil {
+		return nil, errs.Wrap("invitations", err)
+	}
+	list := make([]Invitation, len(things))
+	for i, t := range things {
+		p, err := onetime.Read[invited](t)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = Invitation{t.ID, p.Email, t.ExpiresAt}
+	}
+	return list, nil
+}

@@ -249,6 +249,13 @@ func (s *Service) Void(ctx context.Context, p Purpose, subject string) (int64, e
 	return n, errs.Wrap("void one-time things", err)
 }
 
+// Open returns things of a purpose that can still be used, oldest first, after the one with the given
+// id; 500 at most. It reads many rows: it is for administrators.
+func (s *Service) Open(ctx context.Context, p Purpose, after string) ([]Thing, error) {
+	list, err := store.All(ctx, s.db.Q(ctx), s.scan, sqlOpen, string(p), store.Micros(s.clock.Now()), after)
+	return list, errs.Wrap("list one-time things", err)
+}
+
 // DeleteExpired removes at most limit expired things and returns how many went.
 func (s *Service) DeleteExpired(ctx context.Context, limit int) (int64, error) {
 	return s.db.Q(ctx).Exec(ctx, sqlDeleteExpired, store.Micros(s.clock.Now()), limit)

@@ -259,3 +259,27 @@ func TestCheckCode_CountsAndUsesNothingUp(t *testing.T) {
 		}
 	})
 }
+
+func TestOpen_WhatCanStillBeUsed(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *onetime.Service, _ *store.DB, c *clock.Fake) {
+		ctx := t.Context()
+		put(t, s, onetime.Draft{TTL: time.Second})
+		used := put(t, s, onetime.Draft{})
+		if _, err := s.TakeID(ctx, mailed, used.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		one, two := put(t, s, onetime.Draft{}), put(t, s, onetime.Draft{})
+		c.Advance(time.Second)
+		list, err := s.Open(ctx, mailed, "")
+		if err != nil || len(list) != 2 || list[0].ID != one.ID || list[1].ID != two.ID {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if p, err := onetime.Read[payload](list[0]); err != nil || p.Address == "" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if list, err := s.Open(ctx, mailed, one.ID); err != nil || len(list) != 1 || list[0].ID != two.ID {
+			t.Errorf("the rest: %+v, %v", list, err)
+		}
+	})
+}

@@ -24,5 +24,7 @@ const (
 
 	sqlVoid = `UPDATE one_time SET used_at = $3 WHERE subject = $1 AND purpose = $2 AND used_at = 0`
 
+	sqlOpen = `SELECT ` + sqlColumns + ` FROM one_time WHERE purpose = $1 AND used_at = 0 AND expires_at > $2 AND id > $3 ORDER BY id LIMIT 500`
+
 	sqlDeleteExpired = `DELETE FROM one_time WHERE id IN (SELECT id FROM one_time WHERE expires_at <= $1 LIMIT $2)`
 )
