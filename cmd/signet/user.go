@@ -374,7 +374,8 @@ var userWords = map[string]string{
 	"password_invalid":       "is not text",
 	"password_common":        "is one of those that are guessed first",
 	"password_contains_name": "is built on the person's name or address", "password_contains_service": "is built on the name of this service",
-	"too_long": "is too long", "bad_characters": "has control or invisible characters", "locale_invalid": "is not a language tag",
+	"password_breached": "stands in a list of leaked passwords",
+	"too_long":          "is too long", "bad_characters": "has control or invisible characters", "locale_invalid": "is not a language tag",
 }
 
 // inWords turns an error of the identity half into lines for people.

@@ -61,10 +61,14 @@ type Services struct {
 	Upstreams *federation.Service
 
 	closeDB bool
+	closers []func() error
 }
 
-// Close releases the store, unless it was brought in.
+// Close releases files, and the store unless it was brought in.
 func (s *Services) Close() {
+	for _, fn := range s.closers {
+		_ = fn()
+	}
 	if s.closeDB {
 		s.DB.Close()
 	}
@@ -112,15 +116,11 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	var e error
 	s.Audit, e = audit.New(audit.Deps{DB: s.DB, Clock: s.Clock, Observe: s.Metrics.Outcome})
 	set(e)
-	s.Limits, e = ratelimit.New(ratelimit.Deps{DB: s.DB, Clock: s.Clock, Key: s.Seal.Subkey("ratelimit")})
+	s.Limits, e = ratelimit.New(ratelimit.Deps{DB: s.DB, Clock: s.Clock, Key: s.Seal.Subkey("ratelimit"), Observe: func(budget string) {
+		s.Metrics.Outcome("limited", budget)
+	}})
 	set(e)
-	p := cfg.Passwords
-	s.Passwords, e = password.New(password.Deps{
-		Params: password.Params{MemoryKiB: uint32(p.MemoryKiB), Time: uint32(p.Time), Parallelism: uint8(p.Parallelism)}, //nolint:gosec // bounded by the table
-		Slots:  p.Slots, QueueTimeout: p.QueueTimeout, MinLength: p.MinLength,
-		ServiceNames: []string{"signet", cfg.Name}, Log: s.Log,
-	})
-	set(e)
+	set(s.wirePasswords(cfg, o))
 	s.Sessions, e = session.New(session.Deps{
 		DB: s.DB, Clock: s.Clock, Audit: s.Audit,
 		Idle: cfg.Sessions.Idle, Absolute: cfg.Sessions.Absolute, MaxPerAccount: cfg.Sessions.PerAccount,

@@ -197,7 +197,7 @@ func (s *Service) giveBack(ctx context.Context, settle func(context.Context) err
 // upgrade replaces a foreign or cheap hash by a new one of the password that was just verified,
 // and returns the one that is stored now. Not being able to is no reason to turn its owner away.
 func (s *Service) upgrade(ctx context.Context, c credential, pw seal.Secret) string {
-	hash, err := s.passwords.Hash(ctx, pw)
+	hash, err := s.passwords.Rehash(ctx, pw)
 	if err == nil {
 		err = s.db.InTx(ctx, func(ctx context.Context) error {
 			n, err := s.db.Q(ctx).Exec(ctx, sqlUpgradeHash, string(c.ID), hash, c.hash)

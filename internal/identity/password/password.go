@@ -72,7 +72,11 @@ type Deps struct {
 	MinLength int
 	// ServiceNames are words that name this service; a password must not rest on them.
 	ServiceNames []string
-	Log          *slog.Logger
+	// Breaches are lists of leaked passwords that a new one must not stand in.
+	Breaches []Breaches
+	// Observe, if set, is told what looking into them came to, for metrics.
+	Observe func(kind, result string)
+	Log     *slog.Logger
 }
 
 // Service hashes and verifies. It is safe for concurrent use.
@@ -82,6 +86,8 @@ type Service struct {
 	minLength int
 	service   []string
 	decoy     hash
+	breaches  []Breaches
+	observe   func(kind, result string)
 	log       *slog.Logger
 }
 
@@ -102,6 +108,9 @@ func New(d Deps) (*Service, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
+	if d.Observe == nil {
+		d.Observe = func(string, string) {}
+	}
 	if d.MinLength < FloorMinLength || d.MinLength > MaxLength {
 		return nil, fmt.Errorf("password: minimum length %d is not between %d and %d", d.MinLength, FloorMinLength, MaxLength)
 	}
@@ -119,16 +128,30 @@ func New(d Deps) (*Service, error) {
 	}
 	return &Service{
 		params: d.Params, gate: newGate(d.Slots, d.QueueTimeout), minLength: d.MinLength,
-		service: words(d.ServiceNames...), decoy: decoy, log: d.Log,
+		service: words(d.ServiceNames...), decoy: decoy,
+		breaches: d.Breaches, observe: d.Observe, log: d.Log,
 	}, nil
 }
 
-// Hash returns the PHC string of pw. It returns errs.Busy when no slot came free in time.
+// Hash returns the PHC string of a password that somebody has just chosen. Whatever way leads to a new
+// password, this is its end: so here it is looked up in the lists of leaked ones, and refused like
+// by Check, with KeyBreached. It returns errs.Busy when no slot came free in time.
 func (s *Service) Hash(ctx context.Context, pw seal.Secret) (string, error) {
+	if err := wellFormed(pw.Reveal()); err != nil {
+		return "", err
+	}
+	if err := s.leaked(ctx, pw); err != nil { // before a slot is taken
+		return "", err
+	}
 	return s.hash(ctx, pw, s.gate.enter)
 }
 
-// HashPatiently is Hash for bulk work: it waits for a slot as long as ctx lives.
+// Rehash is Hash for a password that is in use already.
+func (s *Service) Rehash(ctx context.Context, pw seal.Secret) (string, error) {
+	return s.hash(ctx, pw, s.gate.enter)
+}
+
+// HashPatiently is Rehash for bulk work: it waits for a slot as long as ctx lives.
 func (s *Service) HashPatiently(ctx context.Context, pw seal.Secret) (string, error) {
 	return s.hash(ctx, pw, s.gate.enterPatiently)
 }
