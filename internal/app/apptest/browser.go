@@ -20,8 +20,9 @@ import (
 // must allow every redirect that a form leads to, and HTML must have its security headers. Use
 // one per goroutine.
 type Browser struct {
-	// Language is the Accept-Language header.
-	Language string
+	// Language is the Accept-Language header, UserAgent the one of that name.
+	Language  string
+	UserAgent string
 	Page     *Page // what is on the screen
 
 	t      testing.TB
@@ -125,6 +126,16 @@ func (b *Browser) Arrive(to string) *Page {
 func (b *Browser) ArrivePost(to string, values url.Values) *Page {
 	b.t.Helper()
 	return b.navigate(http.MethodPost, to, values, another, nil)
+}
+
+// Post sends values to a path of the provider as a form of its own pages would.
+func (b *Browser) Post(path string, values url.Values) *Page {
+	b.t.Helper()
+	from, err := url.Parse(b.issuer + "/")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.navigate(http.MethodPost, b.issuer+path, values, from, nil)
 }
 
 // Reload asks for the page again.
@@ -313,6 +324,9 @@ func (b *Browser) send(method string, u *url.URL, body url.Values, from *url.URL
 	req.Header.Set("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
 	if b.Language != "" {
 		req.Header.Set("Accept-Language", b.Language)
+	}
+	if b.UserAgent != "" {
+		req.Header.Set("User-Agent", b.UserAgent)
 	}
 	for _, c := range b.jar.Cookies(u) {
 		// SameSite=Lax: a POST from another site brings no cookies.
