@@ -109,6 +109,8 @@ func (a *App) cleanup(ctx context.Context) error {
 		{"attempts", a.Limits.DeleteExpired},
 		{"one-time things", a.Onetime.DeleteExpired},
 		{"known browsers", a.Devices.DeleteExpired},
+		{"accounts given up", a.Accounts.DeleteDue},
+		{"replaced addresses", a.Accounts.DeleteReplaced},
 		{"messages", a.deleteMessages},
 		{"audit", func(ctx context.Context, limit int) (int64, error) {
 			return a.Audit.DeleteBefore(ctx, a.Clock.Now().Add(-a.cfg.Audit.Retention), limit)

@@ -142,7 +142,7 @@ func (s *Service) writeAddress(ctx context.Context, a Account, email Email, veri
 			To: change.Address, Account: a.ID, Kind: "verify_address", Locale: locale, Expires: issued.ExpiresAt,
 			Data: map[string]any{
 				"Code": issued.Code, "Link": s.link(issued), "Address": email.address,
-				"Browser": notice.Browser(locale, src.UserAgent), "Place": src.IP,
+				"Browser": notice.Browser(locale, src.UserAgent), "IP": src.IP,
 			},
 		}
 		if taken { // its owner hears what a sign-up with it would tell them

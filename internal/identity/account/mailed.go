@@ -46,8 +46,10 @@ type Ask struct {
 
 // proof is what a mailed code or link proves: that its holder reads the mail of that address.
 type proof struct {
-	User id.User `json:"user,omitempty"` // "" for nobody: the answer to an unknown name
-	Key  string  `json:"key,omitempty"`
+	User id.User `json:"user,omitempty"` // "" for a name that nobody has
+	Key  string  `json:"key,omitempty"`  // of the address, or what was asked for in its place
+	// Off says that nothing was sent, so that nobody can know the code.
+	Off bool `json:"off,omitempty"`
 }
 
 // errand says what is asked for by mail.
@@ -67,17 +69,20 @@ func (s *Service) MailEnabled() bool { return s.mail != nil && s.mail.Enabled() 
 // unreachable and too often asked for are the same answer after the same work: one read, one
 // reservation, one thing that nobody can use, one mail that goes nowhere.
 func (s *Service) AskReset(ctx context.Context, in Ask) (string, error) {
-	return s.ask(ctx, in, errand{PurposeReset, "reset", "reset.request", ResetFor, s.budgets.Mail})
+	return s.ask(ctx, in, s.errand(PurposeReset))
 }
 
 // AskMailCode is AskReset for a code to sign in with.
 func (s *Service) AskMailCode(ctx context.Context, in Ask) (string, error) {
-	return s.ask(ctx, in, errand{PurposeMailCode, "sign_in_code", "mail_code.request", MailCodeFor, s.budgets.Codes})
+	return s.ask(ctx, in, s.errand(PurposeMailCode))
 }
 
-// ResetMail sends what AskReset sends to somebody whom an administrator, or the owner of one of the
-// account's addresses, wants to have it. There must be an address.
+// ResetMail sends what AskReset sends to somebody whom an administrator, or the reader of a notice,
+// wants to have it. It is not counted. There must be an address, proven or not.
 func (s *Service) ResetMail(ctx context.Context, user id.User, journey id.Journey, locale string) (string, error) {
+	if !s.MailEnabled() {
+		return "", errs.New(errs.NotFound, "", errors.New("mail is off"))
+	}
 	c, err := s.credential(ctx, user)
 	if err != nil {
 		return "", errs.Wrap("send reset", err)
@@ -85,7 +90,7 @@ func (s *Service) ResetMail(ctx context.Context, user id.User, journey id.Journe
 	if c.Email == "" || c.Status != Active {
 		return "", errs.Field(fieldEmail, KeyNameNeeded)
 	}
-	one, err := s.dispatch(ctx, Ask{Journey: journey, Locale: locale}, errand{PurposeReset, "reset", "reset.request", ResetFor, s.budgets.Mail}, c, "")
+	one, err := s.dispatch(ctx, Ask{Journey: journey, Locale: locale}, s.errand(PurposeReset), c, "")
 	return one, errs.Wrap("send reset", err)
 }
 
@@ -97,25 +102,65 @@ func (s *Service) ask(ctx context.Context, in Ask, e errand) (string, error) {
 	if err != nil {
 		return "", errs.Wrap(e.action, err)
 	}
-	// Counted under the address, whatever it was called by; an unknown one runs dry alike.
-	key := strings.TrimPrefix(c.bucket, "name:")
-	if email, err := ParseEmail(c.Email); err == nil {
-		key = email.key
+	one, err := s.answer(ctx, in, e, c)
+	return one, errs.Wrap(e.action, err)
+}
+
+// AskAgain repeats what AskReset or AskMailCode was asked for in a journey: Before says which.
+func (s *Service) AskAgain(ctx context.Context, p onetime.Purpose, in Ask) (string, error) {
+	e := s.errand(p)
+	t, err := s.oneTime.ByID(ctx, p, in.Before)
+	if t.ID == "" || t.Binding != string(in.Journey) {
+		if err == nil || errs.Is(err, errs.NotFound) {
+			err = errs.New(errs.NotFound, onetime.KeyUnknown, err)
+		}
+		return "", errs.Wrap(e.action, err)
 	}
+	asked, err := onetime.Read[proof](t)
+	if err != nil {
+		return "", err
+	}
+	c, err := s.credential(ctx, asked.User)
+	if errs.Is(err, errs.NotFound) {
+		c, err = credential{bucket: "name:" + asked.Key}, nil
+	}
+	if err != nil {
+		return "", errs.Wrap(e.action, err)
+	}
+	one, err := s.answer(ctx, in, e, c)
+	return one, errs.Wrap(e.action, err)
+}
+
+func (s *Service) errand(p onetime.Purpose) errand {
+	if p == PurposeMailCode {
+		return errand{p, "sign_in_code", "mail_code.request", MailCodeFor, s.budgets.Codes}
+	}
+	return errand{p, "reset", "reset.request", ResetFor, s.budgets.Mail}
+}
+
+// mailKey is what mails to c are counted under: its address, whatever it was called by.
+func mailKey(c credential) string {
+	if email, err := ParseEmail(c.Email); err == nil {
+		return email.key
+	}
+	return strings.TrimPrefix(c.bucket, "name:") // an unknown name runs dry alike
+}
+
+func (s *Service) answer(ctx context.Context, in Ask, e errand, c credential) (string, error) {
 	refused := s.unreachable(c)
-	_, err = s.limits.Reserve(ctx, ratelimit.Key{Budget: e.budget, Value: key},
+	_, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: e.budget, Value: mailKey(c)},
 		ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
 	switch {
 	case errs.Is(err, errs.Limited):
 		refused = "limited"
 	case err != nil:
-		return "", errs.Wrap(e.action, err)
+		return "", err
 	}
 	one, err := s.dispatch(ctx, in, e, c, refused)
 	if err == nil && refused == "limited" && in.Before != "" {
 		return in.Before, nil // the code that was sent before still works
 	}
-	return one, errs.Wrap(e.action, err)
+	return one, err
 }
 
 // unreachable says why an account gets no proofs by mail, "" if it does. Who registered an address
@@ -142,11 +187,10 @@ func (s *Service) dispatch(ctx context.Context, in Ask, e errand, c credential, 
 	draft := onetime.Draft{
 		Purpose: e.purpose, Subject: string(c.ID), Binding: string(in.Journey), TTL: e.ttl, Token: id.MailLink, Code: true, Void: true,
 	}
-	email, _ := ParseEmail(c.Email)
-	p, to, send := proof{User: c.ID, Key: email.key}, c.Email, s.mail.Send
+	p, to, send := proof{User: c.ID, Key: mailKey(c), Off: refused != ""}, c.Email, s.mail.Send
 	event := audit.Event{Action: e.action, Result: audit.OK, Target: string(c.ID)}
 	if refused != "" {
-		p, to, send = proof{}, nobody, s.mail.SendNothing
+		to, send = nobody, s.mail.SendNothing
 		draft.Subject = "nobody:" + id.Digest(c.bucket)
 		event.Result, event.Detail = audit.Refused, map[string]string{"reason": refused}
 	}
@@ -164,7 +208,8 @@ func (s *Service) dispatch(ctx context.Context, in Ask, e errand, c credential, 
 		err = send(ctx, mail.Message{
 			To: to, Account: c.ID, Kind: e.kind, Locale: locale, Expires: issued.ExpiresAt,
 			Data: map[string]any{
-				"Code": issued.Code, "Link": s.link(issued), "Browser": notice.Browser(locale, src.UserAgent), "Place": src.IP,
+				"Code": issued.Code, "Link": s.link(issued),
+				"At": notice.When(locale, c.Profile.Zoneinfo, s.clock.Now()), "Browser": notice.Browser(locale, src.UserAgent), "IP": src.IP,
 			},
 		})
 		if err != nil {
@@ -187,7 +232,7 @@ func (s *Service) proven(ctx context.Context, t onetime.Thing) (Account, error) 
 	if err != nil {
 		return Account{}, err
 	}
-	if p.User == "" {
+	if p.User == "" || p.Off {
 		return Account{}, errs.New(errs.Unauthenticated, onetime.KeyWrong, errors.New("a guess at what nobody has"))
 	}
 	n, err := s.db.Q(ctx).Exec(ctx, sqlProveEmail, p.Key, string(p.User), store.Micros(s.clock.Now()))

@@ -21,27 +21,53 @@ func (s *Service) ProveReset(ctx context.Context, thing string, journey id.Journ
 	return errs.Wrap("prove reset", err)
 }
 
+// MailLink is what the link of a mail stands for.
+type MailLink struct {
+	Journey id.Journey // where it was asked for; "" if by an administrator
+}
+
+// PeekLink says what a link stands for, of a reset or a code to sign in, and changes nothing. Errors
+// are those of onetime.Peek.
+func (s *Service) PeekLink(ctx context.Context, p onetime.Purpose, token string) (MailLink, error) {
+	if s.oneTime == nil {
+		return MailLink{}, errs.New(errs.NotFound, onetime.KeyUnknown, nil)
+	}
+	t, err := s.oneTime.Peek(ctx, p, token)
+	return MailLink{Journey: id.Journey(t.Binding)}, err
+}
+
 // ProveResetLink is ProveReset by the link, which works in any browser.
 func (s *Service) ProveResetLink(ctx context.Context, token string, also func(context.Context, id.User) error) error {
-	t, err := s.oneTime.Peek(ctx, PurposeReset, token)
+	link, err := s.PeekLink(ctx, PurposeReset, token)
 	if err != nil {
 		return err
 	}
-	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		taken, err := s.oneTime.Take(ctx, PurposeReset, token, t.Binding)
-		if err != nil {
-			return err
-		}
-		a, err := s.proven(ctx, taken)
-		if err != nil {
-			return err
-		}
-		if err := s.record(ctx, "reset.prove", audit.OK, a.ID, map[string]string{"by": "link"}); err != nil {
-			return err
-		}
-		return also(ctx, a.ID)
-	})
+	_, err = s.proveByLink(ctx, PurposeReset, "reset.prove", token, link.Journey, func(ctx context.Context, a Account) error { return also(ctx, a.ID) })
 	return errs.Wrap("prove reset", err)
+}
+
+// ProveMailCodeLink is ProveMailCode by the link, which works where it was asked for: it signs in.
+func (s *Service) ProveMailCodeLink(ctx context.Context, token string, journey id.Journey, also func(context.Context, Account) error) (Account, error) {
+	a, err := s.proveByLink(ctx, PurposeMailCode, "mail_code.prove", token, journey, also)
+	return a, errs.Wrap("prove mail code", err)
+}
+
+func (s *Service) proveByLink(ctx context.Context, p onetime.Purpose, action, token string, journey id.Journey, also func(context.Context, Account) error) (Account, error) {
+	var a Account
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		taken, err := s.oneTime.Take(ctx, p, token, string(journey))
+		if err != nil {
+			return err
+		}
+		if a, err = s.proven(ctx, taken); err != nil {
+			return err
+		}
+		if err := s.record(ctx, action, audit.OK, a.ID, map[string]string{"by": "link"}); err != nil {
+			return err
+		}
+		return also(ctx, a)
+	})
+	return a, err
 }
 
 // ProveMailCode takes a code to sign in with, in the journey that asked for it. also runs in the

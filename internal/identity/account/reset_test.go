@@ -154,7 +154,7 @@ func TestReset_ByCodeInItsJourney(t *testing.T) {
 		// Mail goes to the address as it was registered, whatever spelling was typed.
 		thing := f.ask("KIM@example.COM", "j1")
 		m, code, _ := f.newest("Kim@example.com", "Link")
-		if m.Kind != "reset" || len(code) != 8 || m.Data["Place"] != "192.0.2.1" || !m.Expires.Equal(f.clock.Now().Add(ResetFor)) {
+		if m.Kind != "reset" || len(code) != 8 || m.Data["IP"] != "192.0.2.1" || !m.Expires.Equal(f.clock.Now().Add(ResetFor)) {
 			f.t.Fatalf("mail %+v, code of %d digits", m, len(code))
 		}
 		if _, err := f.Authenticate(f.ctx(), "kim@example.com", herons); err != nil {
@@ -331,6 +331,9 @@ func TestAskReset_BoundedPerAddressAndNetwork(t *testing.T) {
 				}
 				break
 			}
+		}
+		if again, err := f.AskAgain(f.ctx(), PurposeReset, Ask{Journey: "j1", Before: thing}); err != nil || again != thing {
+			f.t.Errorf("once more: %q, %v, want %q", again, err, thing)
 		}
 		if len(f.mail.sent) != 3 {
 			f.t.Errorf("%d mails", len(f.mail.sent))
@@ -525,6 +528,49 @@ func TestMailCode_SignsInOnceInItsJourney(t *testing.T) {
 		}
 		if _, err := f.ProveMailCode(f.ctx(), thing, "j1", code, func(context.Context, Account) error { return nil }); keyOf(err) != onetime.KeyUsed {
 			f.t.Errorf("a second time: %v", err)
+		}
+	})
+}
+
+// Asking again works by what was asked for, for somebody and for nobody alike.
+func TestAskAgain(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(f *correspondent) {
+		f.person("kim@example.com")
+		for name, sent := range map[string]int{"kim@example.com": 2, "stranger@example.com": 0, "nobody": 0} {
+			before, nothing := len(f.mail.sent), f.mail.nothing
+			thing, err := f.AskMailCode(f.ctx(), Ask{Identifier: name, Journey: "j1"})
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			again, err := f.AskAgain(f.ctx(), PurposeMailCode, Ask{Journey: "j1", Before: thing})
+			if err != nil || again == thing {
+				f.t.Errorf("%s: %q, %v", name, again, err)
+			}
+			if len(f.mail.sent)-before != sent || f.mail.nothing-nothing != 2-sent {
+				f.t.Errorf("%s: %d mails, %d for nothing", name, len(f.mail.sent)-before, f.mail.nothing-nothing)
+			}
+			if _, err := f.AskAgain(f.ctx(), PurposeMailCode, Ask{Journey: "j2", Before: again}); !errs.Is(err, errs.NotFound) {
+				f.t.Errorf("%s, from another journey: %v", name, err)
+			}
+		}
+		thing, err := f.AskMailCode(f.ctx(), Ask{Identifier: "kim@example.com", Journey: "j1"})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		_, _, token := f.newest("kim@example.com", "Link")
+		in := func(context.Context, Account) error { return nil }
+		if _, err := f.ProveMailCodeLink(f.ctx(), token, "j2", in); keyOf(err) != onetime.KeyUnknown {
+			f.t.Errorf("the link in another journey: %v", err)
+		}
+		if link, err := f.PeekLink(f.ctx(), PurposeMailCode, token); err != nil || link.Journey != "j1" {
+			f.t.Errorf("%+v, %v", link, err)
+		}
+		if _, err := f.ProveMailCodeLink(f.ctx(), token, "j1", in); err != nil {
+			f.t.Errorf("the link where it was asked for: %v", err)
+		}
+		if _, err := f.ProveMailCode(f.ctx(), thing, "j1", "1", in); keyOf(err) != onetime.KeyUsed {
+			f.t.Errorf("the code after the link: %v", err)
 		}
 	})
 }

@@ -32,10 +32,10 @@ type landing struct {
 
 // landings has one entry per purpose of a mailed link.
 func (p *Pages) landings() []landing {
-	return []landing{
+	return append([]landing{
 		{p.signUpLanding, p.signUpConfirmed},
 		{p.inviteLanding, p.inviteAccepted},
-	}
+	}, p.recoveryLandings()...)
 }
 
 var landingFrames = map[string]string{"landing": "card"}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"signet/internal/identity/notice"
 	"signet/internal/identity/session"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/seal"
@@ -56,7 +57,10 @@ func (p *Pages) passwordChange(w http.ResponseWriter, r *http.Request) error {
 			if errs.Is(err, errs.Unauthenticated) { // ended meanwhile: nothing changes
 				return errs.New(errs.Conflict, "", err)
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return p.d.Notices.Send(ctx, m.account.ID, notice.Password, nil)
 		})
 	if err != nil {
 		return p.passwordFailed(w, m, v, err)

@@ -2,8 +2,8 @@ package pages
 
 import (
 	"net/http"
-	"strings"
 
+	"signet/internal/identity/notice"
 	"signet/internal/platform/id"
 	"signet/internal/server"
 )
@@ -75,29 +75,9 @@ func (p *Pages) sessionEnd(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, "/account/sessions?saved=session")
 }
 
-// browsers and systems in the order in which their marks are telling: later ones imitate
-// earlier ones. The User-Agent is a hint for its owner, nothing is decided by it.
-var (
-	browsers = [][2]string{
-		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser", "Samsung Internet"}, {"Whale/", "Whale"},
-		{"Firefox/", "Firefox"}, {"FxiOS", "Firefox"}, {"CriOS", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
-	}
-	systems = [][2]string{
-		{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"CrOS", "ChromeOS"},
-		{"Windows", "Windows"}, {"Mac OS X", "macOS"}, {"Linux", "Linux"},
-	}
-)
-
+// deviceText names a browser in a sentence.
 func deviceText(loc *locale, userAgent string) string {
-	find := func(list [][2]string) string {
-		for _, mark := range list {
-			if strings.Contains(userAgent, mark[0]) {
-				return mark[1]
-			}
-		}
-		return ""
-	}
-	b, s := find(browsers), find(systems)
+	b, s := notice.Device(userAgent)
 	switch {
 	case b != "" && s != "":
 		return loc.T("sessions.device", "Browser", b, "System", s)
