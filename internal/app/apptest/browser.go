@@ -23,7 +23,7 @@ type Browser struct {
 	// Language is the Accept-Language header, UserAgent the one of that name.
 	Language  string
 	UserAgent string
-	Page     *Page // what is on the screen
+	Page      *Page // what is on the screen
 
 	t      testing.TB
 	issuer string
