@@ -114,7 +114,8 @@ func Start(t testing.TB, o Options) *App {
 		source = storetest.NewURL(t, o.Engine)
 		db = storetest.Connect(t, source)
 	}
-	cfg := Config("http://" + ln.Addr().String())
+	// By name: passkeys belong to names, never to addresses.
+	cfg := Config(strings.Replace("http://"+ln.Addr().String(), "127.0.0.1", "localhost", 1))
 	if o.Mail {
 		cfg.Mail.KeepMail()
 	}
