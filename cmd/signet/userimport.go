@@ -34,7 +34,8 @@ func userImport(o *options) *cobra.Command {
 		Short: "Import accounts from CSV, JSON lines or an SQLite table",
 		Long: "Import accounts with their passwords from a CSV file with a header row, a file of JSON lines, or a\n" +
 			"table of an SQLite file. Accounts that exist already are skipped, so an import can be repeated. Bad\n" +
-			"rows are reported and do not hinder the others; begin with --dry-run to see them.\n\n" +
+			"rows are reported and do not hinder the others, but then the command ends with an error status; begin\n" +
+			"with --dry-run to see them.\n\n" +
 			"Columns are found by their usual names; map others with --column FIELD=COLUMN. Fields:\n" +
 			wrap(account.ImportFields(), 96) + "\n\n" +
 			"Passwords may be plain text (hashed on the way in), or hashes: bcrypt, argon2i and argon2id, scrypt,\n" +
@@ -87,8 +88,20 @@ func (fl *importFlags) run(cmd *cobra.Command, o *options) error {
 		if err != nil {
 			return fmt.Errorf("the import broke off; it can be run again: %w", err)
 		}
-		return nil
+		return rejection(report)
 	})
+}
+
+// rejection makes the command fail when rows were left behind: a script must not take that for done.
+func rejection(r account.Report) error {
+	switch n := len(r.Rejected); n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 row was rejected")
+	default:
+		return fmt.Errorf("%d rows were rejected", n)
+	}
 }
 
 func (fl *importFlags) options(cmd *cobra.Command) (account.ImportOptions, error) {
