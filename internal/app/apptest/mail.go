@@ -1,11 +1,15 @@
 package apptest
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"testing"
 	"time"
 
+	"signet/internal/platform/mail"
 	"signet/internal/platform/outbox"
 )
 
@@ -82,3 +86,37 @@ func (a *App) newest(t testing.TB, to string, what *regexp.Regexp, name string) 
 	t.Fatalf("no mail to %s with a %s among %d", to, name, len(mails))
 	return ""
 }
+
+// MailboxOf reads the mails to an address from the mailbox page of a provider in development that
+// runs in a process of its own, oldest first, and waits until there are at least n.
+func MailboxOf(t testing.TB, client *http.Client, issuer, to string, n int) []Mail {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := client.Get(issuer + "/dev/mailbox.json?to=" + url.QueryEscape(to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []mail.Stored
+		err = json.NewDecoder(resp.Body).Decode(&list)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("mailbox: %s, %v", resp.Status, err)
+		}
+		if len(list) >= n {
+			var out []Mail
+			for _, m := range slices.Backward(list) {
+				out = append(out, Mail{m.Kind, m.Subject, m.Text, m.HTML})
+			}
+			return out
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d mails to %s, want %d", len(list), to, n)
+		}
+	}
+}
+
+// Code returns the code in a mail, or "".
+func (m Mail) Code() string { return reMailCode.FindString(m.Text) }
+
+// Link returns the first link in a mail, or "".
+func (m Mail) Link() string { return reMailLink.FindString(m.Text) }

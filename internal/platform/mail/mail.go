@@ -107,6 +107,9 @@ func New(d Deps) (*Service, error) {
 // makes people wait for a mail asks it first.
 func (s *Service) Enabled() bool { return s.d.SMTP != nil || s.d.Dev }
 
+// Kept reports whether there is a developer's mailbox.
+func (s *Service) Kept() bool { return s.d.Dev }
+
 // Send renders m and puts it into the outbox, in the transaction that ctx carries; it panics
 // outside of one. While mail is off it does nothing.
 func (s *Service) Send(ctx context.Context, m Message) error { return s.send(ctx, m, false) }
