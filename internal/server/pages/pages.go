@@ -199,12 +199,10 @@ func (p *Pages) sourced(h server.HandlerFunc) server.HandlerFunc {
 }
 
 func withSource(r *http.Request) *http.Request {
-	if audit.SourceOf(r.Context()) != (audit.Source{}) {
-		return r
+	ctx := r.Context()
+	if audit.SourceOf(ctx) == (audit.Source{}) {
+		ctx = audit.WithSource(ctx, audit.Source{IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r)})
 	}
-	ctx := audit.WithSource(r.Context(), audit.Source{
-		IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r),
-	})
 	return r.WithContext(device.WithCookie(ctx, readCookie(r, cookieDevice)))
 }
 
