@@ -87,7 +87,10 @@ func (s *Services) upstreams(cfg *config.Config, o Options) (*federation.Service
 	}
 	return federation.New(federation.Deps{
 		DB: s.DB, Clock: s.Clock, OneTime: s.Onetime, Limits: s.Limits, Fetch: s.fetch(cfg, o), Audit: s.Audit, Log: s.Log,
-		Issuer: cfg.Issuer, Providers: providers,
+		Issuer: cfg.Issuer, Providers: providers, OtherWays: s.waysOwn,
+		Linked: func(ctx context.Context, user id.User, label string) error {
+			return s.Notices.Send(ctx, user, notice.IdentityLinked, map[string]any{"Provider": label})
+		},
 	})
 }
 
@@ -95,7 +98,7 @@ func (s *Services) upstreams(cfg *config.Config, o Options) (*federation.Service
 func (s *Services) wireJourneys(cfg *config.Config) (err error) {
 	d := signin.Deps{
 		DB: s.DB, Clock: s.Clock, Accounts: s.Accounts, Sessions: s.Sessions, Engine: s.Engine, Factors: s.MFA, Browsers: s.Devices,
-		Notices: s.Notices,
+		Notices: s.Notices, Links: s.Upstreams,
 		Policy:  signin.Policy{Mode: signin.Mode(cfg.MFA.Mode), RememberFor: cfg.MFA.RememberFor, TermsVersion: cfg.SignUp.TermsVersion},
 	}
 	if s.Passkeys != nil && cfg.Passkeys.Offer {
@@ -112,6 +115,15 @@ func (s *Services) active(ctx context.Context, user id.User) (bool, error) {
 		return false, nil
 	}
 	return err == nil && a.Status == account.Active, err
+}
+
+// waysOwn reports whether somebody could sign in without another provider.
+func (s *Services) waysOwn(ctx context.Context, user id.User) (bool, error) {
+	if has, err := s.Accounts.HasPassword(ctx, user); has || err != nil || s.Passkeys == nil {
+		return has, err
+	}
+	n, err := s.Passkeys.Count(ctx, user)
+	return n > 0, err
 }
 
 // otherWays reports whether somebody could sign in without any passkey.

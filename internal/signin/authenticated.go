@@ -14,7 +14,7 @@ import (
 // Proof is what somebody has just proven.
 type Proof struct {
 	User id.User
-	// Event says how. Its time is set here.
+	// Event says how. Its time is now, unless another provider says that it was earlier.
 	Event session.Event
 	// Offer says that the browser could use a passkey, so that one may be offered.
 	Offer bool
@@ -37,7 +37,9 @@ type Outcome struct {
 // same journey goes on from there. The transition and the session are one transaction, so of
 // several posts at once one signs in; the others get errs.Conflict.
 func (s *Service) Authenticated(ctx context.Context, j *Journey, p Proof, current *session.Session) (Outcome, error) {
-	p.Event.At = s.clock.Now()
+	if now := s.clock.Now(); p.Event.At.IsZero() || p.Event.At.After(now) {
+		p.Event.At = now
+	}
 	var out Outcome
 	var st state
 	err := s.db.InTx(ctx, func(ctx context.Context) error {

@@ -9,6 +9,7 @@
 package federation
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/fetch"
+	"signet/internal/platform/id"
 	"signet/internal/platform/onetime"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
@@ -104,6 +106,12 @@ type Deps struct {
 	Issuer    string
 	Providers []Provider
 	Budgets   Budgets
+	// OtherWays reports whether somebody could sign in without any identity elsewhere; nil means
+	// that they always could.
+	OtherWays func(ctx context.Context, user id.User) (bool, error)
+	// Linked tells somebody that an identity was linked to their account, in the transaction of that;
+	// nil tells nobody.
+	Linked func(ctx context.Context, user id.User, label string) error
 }
 
 // Service speaks to the providers. It is safe for concurrent use.

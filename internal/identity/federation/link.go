@@ -11,8 +11,11 @@ import (
 	"signet/internal/platform/store"
 )
 
-// KeyTaken is the message key of an identity that belongs to another account.
-const KeyTaken = "upstream.taken"
+// The message keys of links that cannot be made or undone.
+const (
+	KeyTaken   = "upstream.taken"    // the identity belongs to another account
+	KeyLastWay = "upstream.last_way" // nobody could sign in to the account any more
+)
 
 // Link is an identity that belongs to an account.
 type Link struct {
@@ -91,16 +94,23 @@ func (s *Service) Works(l Link) bool {
 	return p != nil && p.Issuer == l.Issuer
 }
 
-// Unlink takes an identity from an account, with also in the same transaction: the check that
-// another way in is left, the notice. errs.NotFound if the account does not have it.
+// Unlink takes an identity from an account, with also in the same transaction. The last way to sign
+// in stays: errs.Conflict with KeyLastWay. errs.NotFound if the account does not have it.
 func (s *Service) Unlink(ctx context.Context, l Link, also ...func(context.Context) error) error {
 	err := s.d.DB.InTx(ctx, func(ctx context.Context) error {
+		// Of two who remove the last two at once, the second sees that the first is gone.
+		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlHold, string(l.User)); err != nil {
+			return err
+		}
 		n, err := s.d.DB.Q(ctx).Exec(ctx, sqlDelete, l.Provider, l.Issuer, l.Subject, string(l.User))
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return errs.New(errs.NotFound, "", errors.New("no such upstream identity"))
+		}
+		if err := s.wayLeft(ctx, l); err != nil {
+			return err
 		}
 		if err := s.record(ctx, "upstream.unlink", l.User, l.Provider); err != nil {
 			return err
@@ -113,6 +123,22 @@ func (s *Service) Unlink(ctx context.Context, l Link, also ...func(context.Conte
 		return nil
 	})
 	return errs.Wrap("unlink upstream identity", err)
+}
+
+// wayLeft makes sure that one can sign in without l. One with which nobody can sign in may always go.
+func (s *Service) wayLeft(ctx context.Context, l Link) error {
+	if !s.Works(l) || s.d.OtherWays == nil {
+		return nil
+	}
+	n, err := s.Count(ctx, l.User)
+	if err != nil || n > 0 {
+		return err
+	}
+	other, err := s.d.OtherWays(ctx, l.User)
+	if err == nil && !other {
+		return errLastWay()
+	}
+	return err
 }
 
 func (s *Service) record(ctx context.Context, action string, user id.User, provider string) error {

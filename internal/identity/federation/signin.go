@@ -40,8 +40,9 @@ type Start struct {
 	Journey id.Journey
 	User    id.User
 	Session id.Session
-	// Fresh asks the provider to make them prove it again, whoever is signed in there.
-	Fresh bool
+	// Fresh demands of the provider to make them prove it again, whoever is signed in there; Again
+	// asks for it and takes what comes.
+	Fresh, Again bool
 	// Hint is the name that was typed here; Locale the language of our page.
 	Hint, Locale string
 }
@@ -134,7 +135,7 @@ func (s *Service) authorizeURL(p *provider, m metadata, in Start, wait pending, 
 		}
 	} else {
 		q.Set("nonce", wait.Nonce)
-		if in.Fresh {
+		if in.Fresh || in.Again {
 			q.Set("max_age", "0") // OIDC Core §3.1.2.1; the answer then has to have auth_time
 		}
 		if in.Hint != "" {

@@ -89,13 +89,17 @@ var sections = []struct{ path, title, detail string }{
 	{"/account/security", "security.title", "security.detail"},
 	{"/account/sessions", "sessions.title", "overview.sessions"},
 	{"/account/applications", "applications.title", "overview.applications"},
+	{"/account/activity", "activity.title", "overview.activity"},
+	{"/account/data", "data.title", "overview.data"},
 }
 
 // sectionOf says under which entry of the navigation a page stands.
 func sectionOf(path string) string {
 	switch {
-	case path == "/account/username", path == "/account/address":
+	case path == "/account/username", path == "/account/address", path == "/account/address/code":
 		return "/account/profile"
+	case path == "/account/delete":
+		return "/account/data"
 	case path == "/account/password", path == "/account/passkeys", path == "/account/upstream", strings.HasPrefix(path, "/account/security/"):
 		return "/account/security"
 	}
@@ -104,9 +108,11 @@ func sectionOf(path string) string {
 
 // savedKeys are what ?saved= may say; anything else says nothing.
 var savedKeys = map[string]string{
-	"profile": "profile.saved", "username": "username.saved", "password": "password.saved",
+	"profile": "profile.saved", "username": "username.saved", "address": "address.saved", "verified": "address.verified", "password": "password.saved",
 	"totp": "totp.added", "totp_removed": "totp.removed", "browser": "browsers.forgotten", "browsers": "browsers.all_forgotten",
 	"session": "sessions.ended", "others": "sessions.others_ended", "application": "applications.revoked",
+	"linked": "upstream.linked", "unlinked": "upstream.unlinked",
+	"passkey_added": "passkeys.added", "passkey_name": "passkeys.renamed", "passkey_removed": "passkeys.removed",
 }
 
 func (p *Pages) accountView(r *http.Request, m *member, title string) *view {

@@ -56,6 +56,9 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	case v.j.LoginHint() != "":
 		typed.Set("identifier", v.j.LoginHint())
 	}
+	if parked := p.parked(r, v); parked != nil && parked.For != "" {
+		typed.Set("identifier", parked.Identity.Email)
+	}
 	return p.showLogin(w, r, v, http.StatusOK, p.loginView(r, v).keep(typed))
 }
 
@@ -71,12 +74,17 @@ func (p *Pages) loginView(r *http.Request, v *visit) *view {
 
 // showLogin is the one way to render the login page, so that all its failures look alike.
 func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request, v *visit, status int, page *view) error {
-	data := struct{ Reason, SignUp string }{SignUp: journeyPath(v.j.ID, "signup")}
+	data := struct{ Reason, SignUp, Forgot, MailCode string }{SignUp: p.signUpPath(r, v), Forgot: journeyPath(v.j.ID, "forgot")}
+	if p.offersMailCode() {
+		data.MailCode = journeyPath(v.j.ID, "mail-code")
+	}
 	page.Focus = "identifier"
 	if page.typed.Get("identifier") != "" {
 		page.Focus = "password"
 	}
 	switch {
+	case r.URL.Query().Get("reset") == "done":
+		data.Reason = v.loc.T("login.reset_done")
 	case v.owed.Other:
 		data.Reason = v.loc.T("login.other_account")
 	case v.owed.Again && v.j.Local != nil:
@@ -85,6 +93,8 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request, v *visit, stat
 		data.Reason = v.loc.T("login.again_app")
 	}
 	page.Data = data
+	p.withPasskey(r, page, v)
+	p.withUpstreams(r, page, v)
 	return p.render(w, status, "login", page)
 }
 
@@ -99,6 +109,9 @@ func (p *Pages) loginPassword(w http.ResponseWriter, r *http.Request) error {
 	}
 	if p.relocated(w, r, v, form) {
 		return p.showLogin(w, r, v, http.StatusOK, p.loginView(r, v).keep(form))
+	}
+	if away, err := p.routed(w, r, v, form.Get("identifier")); away || err != nil {
+		return err
 	}
 	page := p.loginView(r, v).keep(form)
 	for _, field := range []string{"identifier", "password"} {

@@ -75,6 +75,9 @@ type view struct {
 	Nav              []link
 	Saved            string
 	App              *app
+	Passkey          *passkeyForm // the button for a passkey, where there is one
+	Upstreams        []upstreamButton
+	Linking          *linking // an identity of another provider that waits to be linked
 	CancelURL        string
 	Data             any
 
@@ -237,7 +240,7 @@ func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) 
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Vary", "Cookie, Accept-Language")
 	h.Set("Cache-Control", "no-store") // also keeps the page out of the back-forward cache
-	h.Set("Content-Security-Policy", policy(v.formTargets))
+	h.Set("Content-Security-Policy", policy(v.formTargets, v.connects()...))
 	w.WriteHeader(status)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -246,8 +249,13 @@ func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) 
 // policy is the Content-Security-Policy of a page. Browsers hold the redirects that follow a
 // form post against form-action too, so the page from which the last post of a journey goes out
 // names where the application lives (w3c/webappsec-csp issue 8).
-func policy(formTargets []string) string {
-	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " +
+// connect names what a script may fetch; on most pages that is nothing.
+func policy(formTargets []string, connect ...string) string {
+	fetch := ""
+	if len(connect) > 0 {
+		fetch = "connect-src " + strings.Join(connect, " ") + "; "
+	}
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " + fetch + "form-action " +
 		strings.Join(append([]string{"'self'"}, formTargets...), " ") +
 		"; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 }

@@ -71,7 +71,15 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	v := p.accountView(r, m, "security.title")
-	v.Data = securityOf(m.loc, p.d.Journeys.Policy().Mode, p.d.Passkeys != nil, has, app, trusted)
+	data := securityOf(m.loc, p.d.Journeys.Policy().Mode, p.d.Passkeys != nil, has, app, trusted)
+	linked, err := p.upstreamProtection(r, m)
+	if err != nil {
+		return err
+	}
+	if linked != nil {
+		data.Rows = append(data.Rows, *linked)
+	}
+	v.Data = data
 	return p.render(w, http.StatusOK, "security", v)
 }
 

@@ -113,6 +113,10 @@ func (p *Pages) knownOf(r *http.Request, v *visit, d door) (url.Values, error) {
 	if hint := v.j.LoginHint(); strings.Contains(hint, "@") {
 		typed.Set("email", hint)
 	}
+	if parked := p.parked(r, v); parked != nil {
+		typed.Set("name", parked.Identity.Name)
+		typed.Set("email", parked.Identity.Email)
+	}
 	if thing := v.j.Parked(signin.ParkedSignUp); thing != "" {
 		w, err := p.d.Accounts.SignUpWaiting(r.Context(), v.j.ID, thing)
 		if err != nil && !errs.Is(err, errs.NotFound) {
@@ -143,6 +147,7 @@ func (p *Pages) signUpView(r *http.Request, v *visit, d door) *view {
 	page := p.page(r, v, "signup.title")
 	page.Path = journeyPath(v.j.ID, "signup")
 	page.KeepForm = true
+	page.Linking = p.linkingOf(v, p.parked(r, v), "link.signup")
 	data := &signUpData{Login: journeyPath(v.j.ID, "login"), Terms: d.policy.Terms, Username: !d.mails}
 	switch {
 	case d.invitation.ID != "" && d.policy.Mode != account.Open:
@@ -183,6 +188,9 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	if p.relocated(w, r, v, form) {
 		return p.showSignUp(w, http.StatusOK, p.signUpView(r, v, d).keep(form))
+	}
+	if away, err := p.routed(w, r, v, form.Get("email")); away || err != nil {
+		return err
 	}
 	page := p.signUpView(r, v, d).keep(form)
 	for _, field := range []string{"name", "email", "password"} {
