@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"signet/internal/identity/session"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
@@ -149,11 +150,17 @@ func deedOf(loc *locale, rec audit.Record, names map[id.Client]string) (deed, bo
 	return d, true
 }
 
+var methodKeys = map[string]string{
+	session.Password: "activity.method.pwd", session.TOTP: "activity.method.otp", session.Passkey: "activity.method.passkey",
+	session.Recovery: "activity.method.recovery", session.MailCode: "activity.method.email", session.Upstream: "activity.method.fed",
+	session.UpstreamMFA: "activity.method.fed_mfa", session.KnownBrowser: "activity.method.known",
+}
+
 // methodNames puts the methods of a sign-in into words.
 func methodNames(loc *locale, methods string) string {
 	var words []string
 	for _, m := range strings.Fields(methods) {
-		if key := "activity.method." + m; loc.has(key) {
+		if key := methodKeys[m]; key != "" {
 			words = append(words, loc.T(key))
 		}
 	}

@@ -33,12 +33,14 @@ func (p *Pages) addressForm(w http.ResponseWriter, r *http.Request) error {
 	return p.showAddress(w, m, http.StatusOK, p.accountView(r, m, "address.title"))
 }
 
+type addressData struct {
+	Email          string
+	Verified, Mail bool
+}
+
 func (p *Pages) showAddress(w http.ResponseWriter, m *member, status int, v *view) error {
 	v.KeepForm = true
-	v.Data = struct {
-		Email          string
-		Verified, Mail bool
-	}{m.account.Email, m.account.EmailVerified, p.d.Accounts != nil && p.d.Accounts.MailEnabled()}
+	v.Data = addressData{m.account.Email, m.account.EmailVerified, p.d.Accounts.MailEnabled()}
 	return p.render(w, status, "address", v)
 }
 
@@ -160,13 +162,18 @@ func (p *Pages) addressFailed(w http.ResponseWriter, r *http.Request, m *member,
 	return err
 }
 
+var (
+	addressWording = wording{"link.address.title", "link.address.text", "link.address.submit", "link.address.quiet"}
+	undoWording    = wording{"link.undo.title", "link.undo.text", "link.undo.submit", "link.undo.quiet"}
+)
+
 // addressLanding is the page behind the link to a new address. It says whose account it is for.
 func (p *Pages) addressLanding(w http.ResponseWriter, r *http.Request, token string) error {
 	_, address, err := p.d.Accounts.PeekAddress(r.Context(), token)
 	if err != nil {
 		return err
 	}
-	return p.showLink(w, p.linkView(r, "link.address", "Email", address))
+	return p.showLink(w, p.linkView(r, addressWording, "Email", address))
 }
 
 // addressLinked needs the very person who asked: a stranger who can make somebody press this button
@@ -205,7 +212,7 @@ func (p *Pages) undoLanding(w http.ResponseWriter, r *http.Request, token string
 	if err != nil {
 		return err
 	}
-	return p.showLink(w, p.linkView(r, "link.undo", "Old", c.Old, "New", c.New))
+	return p.showLink(w, p.linkView(r, undoWording, "Old", c.Old, "New", c.New))
 }
 
 // undoLinked takes the change back, ends everything that is signed in, and begins a reset at the old
@@ -218,12 +225,12 @@ func (p *Pages) undoLinked(w http.ResponseWriter, r *http.Request, token string)
 	if err != nil {
 		return err
 	}
-	return p.afterAlarm(w, r, user, "link.undone")
+	return p.afterAlarm(w, r, user, saying{"link.undone.title", "link.undone.text", "/forgot", "forgot.title"})
 }
 
 // afterAlarm is where both alarms end: this browser's own session with the rest, if it was one of the
 // account's, and a new password.
-func (p *Pages) afterAlarm(w http.ResponseWriter, r *http.Request, user id.User, key string) error {
+func (p *Pages) afterAlarm(w http.ResponseWriter, r *http.Request, user id.User, done saying) error {
 	linkDone(w, r)
 	sess, err := p.session(r)
 	if err != nil {
@@ -232,5 +239,5 @@ func (p *Pages) afterAlarm(w http.ResponseWriter, r *http.Request, user id.User,
 	if sess == nil && readCookie(r, cookieSession) != "" {
 		p.forget(w, r)
 	}
-	return p.beginReset(w, r, user, key)
+	return p.beginReset(w, r, user, done)
 }

@@ -146,7 +146,7 @@ func (p *Pages) mailCodeLanding(w http.ResponseWriter, r *http.Request, token st
 	if v == nil || err != nil {
 		return err
 	}
-	return p.showLink(w, p.linkView(r, "link.sign_in"))
+	return p.showLink(w, p.linkView(r, wording{title: "link.sign_in.title", text: "link.sign_in.text", submit: "link.sign_in.submit"}))
 }
 
 func (p *Pages) mailCodeHere(w http.ResponseWriter, r *http.Request, token string) (*visit, error) {

@@ -22,12 +22,20 @@ func (p *Pages) notMeLanding(w http.ResponseWriter, r *http.Request, token strin
 	return p.showLink(w, p.notMeView(r, l))
 }
 
+// aboutKeys says what a notice was about.
+var aboutKeys = map[notice.Kind]string{
+	notice.SignIn: "link.about.notice_sign_in", notice.FactorAdded: "link.about.notice_factor_added",
+	notice.FactorRemoved: "link.about.notice_factor_removed", notice.Password: "link.about.notice_password",
+	notice.Address: "link.about.notice_address", notice.RecoveryCode: "link.about.notice_recovery_code",
+	notice.IdentityLinked: "link.about.notice_identity_linked",
+}
+
 func (p *Pages) notMeView(r *http.Request, l notice.Link) *view {
-	v := p.linkView(r, "link.not_me")
-	data, _ := v.Data.(landingData)
-	what := v.T("link.about."+string(l.Kind), "At", v.instant(l.At).Text)
-	data.Text = append([]string{what}, data.Text...)
-	v.Data = data
+	v := p.linkView(r, wording{"link.not_me.title", "link.not_me.text", "link.not_me.submit", "link.not_me.quiet"})
+	if data, ok := v.Data.(landingData); ok && aboutKeys[l.Kind] != "" {
+		data.Text = append([]string{v.T(aboutKeys[l.Kind], "At", v.instant(l.At).Text)}, data.Text...)
+		v.Data = data
+	}
 	return v
 }
 
@@ -42,5 +50,5 @@ func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string
 	if err != nil {
 		return err
 	}
-	return p.afterAlarm(w, r, l.User, "link.ended")
+	return p.afterAlarm(w, r, l.User, saying{"link.ended.title", "link.ended.text", "/forgot", "forgot.title"})
 }

@@ -305,7 +305,9 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request, v *visit, 
 		if err := p.d.Journeys.Park(r.Context(), v.j, signin.ParkedNewWord, ""); err != nil {
 			return p.overtaken(w, v, err)
 		}
-		return p.showMessage(w, r, v, http.StatusConflict, "reset.overtaken", journeyPath(v.j.ID, "forgot"), "reset.start_over")
+		return p.render(w, http.StatusConflict, "message", p.sayView(r, v, saying{
+			"reset.overtaken.title", "reset.overtaken.text", journeyPath(v.j.ID, "forgot"), "reset.start_over",
+		}))
 	case errs.Is(err, errs.Conflict):
 		return p.overtaken(w, v, err)
 	default:
@@ -332,22 +334,29 @@ func (p *Pages) endEverything(ctx context.Context, user id.User) error {
 	return err
 }
 
-// showMessage says something within a journey: title and text under a key, and a way on.
-func (p *Pages) showMessage(w http.ResponseWriter, r *http.Request, v *visit, status int, key, to, toKey string) error {
-	page := p.page(r, v, key+".title")
-	page.Path = to
-	page.Data = message{Text: []string{v.loc.T(key + ".text")}, Link: &action{URL: to, Text: v.loc.T(toKey), Primary: true}}
-	return p.render(w, status, "message", page)
+// saying is a message within a journey, and a way on.
+type saying struct{ title, text, to, link string }
+
+func (p *Pages) sayView(r *http.Request, v *visit, s saying) *view {
+	page := p.page(r, v, s.title)
+	page.Path = s.to
+	page.Data = message{Text: []string{v.loc.T(s.text)}, Link: &action{URL: s.to, Text: v.loc.T(s.link), Primary: true}}
+	return page
 }
 
-// linkView is the page behind a mailed link: title, text and button under a key.
-func (p *Pages) linkView(r *http.Request, key string, args ...any) *view {
+// wording names the sentences of a page behind a mailed link.
+type wording struct{ title, text, submit, quiet string }
+
+var resetWording = wording{"link.reset.title", "link.reset.text", "link.reset.submit", "link.reset.quiet"}
+
+// linkView is the page behind a mailed link.
+func (p *Pages) linkView(r *http.Request, words wording, args ...any) *view {
 	loc := p.texts.of(r, nil)
-	v := p.view(r, loc, key+".title")
+	v := p.view(r, loc, words.title)
 	v.Path = "/m"
-	data := landingData{Text: []string{loc.T(key+".text", args...)}, Submit: loc.T(key + ".submit")}
-	if loc.has(key + ".quiet") {
-		data.Quiet = loc.T(key+".quiet", args...)
+	data := landingData{Text: []string{loc.T(words.text, args...)}, Submit: loc.T(words.submit)}
+	if words.quiet != "" {
+		data.Quiet = loc.T(words.quiet)
 	}
 	v.Data = data
 	return v
@@ -397,7 +406,7 @@ func (p *Pages) resetLanding(w http.ResponseWriter, r *http.Request, token strin
 	if _, err := p.d.Accounts.PeekLink(r.Context(), account.PurposeReset, token); err != nil {
 		return err
 	}
-	return p.showLink(w, p.linkView(r, "link.reset"))
+	return p.showLink(w, p.linkView(r, resetWording))
 }
 
 // resetLinked goes on to the new password: in the journey that asked, if that is here, so that the
@@ -426,8 +435,9 @@ func (p *Pages) resetLinked(w http.ResponseWriter, r *http.Request, token string
 }
 
 // beginReset sends the owner of an account the mail to choose a new password, and shows the page that
-// asks for its code. It is for people whom a link has just shown to read the account's mail.
-func (p *Pages) beginReset(w http.ResponseWriter, r *http.Request, user id.User, key string) error {
+// asks for its code; where no mail can be sent it only says what was done. It is for people whom a
+// link has just shown to read the account's mail.
+func (p *Pages) beginReset(w http.ResponseWriter, r *http.Request, user id.User, done saying) error {
 	j, err := p.freshJourney(w, r)
 	if err != nil {
 		return err
@@ -436,7 +446,7 @@ func (p *Pages) beginReset(w http.ResponseWriter, r *http.Request, user id.User,
 	thing, err := p.d.Accounts.ResetMail(r.Context(), user, j.ID, v.loc.tag)
 	if err != nil {
 		if errs.Is(err, errs.Invalid) || errs.Is(err, errs.NotFound) {
-			return p.showMessage(w, r, v, http.StatusOK, key, "/forgot", "forgot.submit")
+			return p.render(w, http.StatusOK, "message", p.sayView(r, v, done))
 		}
 		return err
 	}
