@@ -110,7 +110,7 @@ func (s *Service) askProof(ctx context.Context, journey id.Journey, w waiting, s
 		}
 		m := mail.Message{
 			To: email.address, Kind: "verify_signup", Locale: w.Locale, Expires: issued.ExpiresAt,
-			Data: map[string]any{"Code": onetime.ShowCode(issued.Code), "Link": s.link(issued)},
+			Data: map[string]any{"Code": issued.Code, "Link": s.link(issued)},
 		}
 		owner, address, locale, err := s.owner(ctx, email)
 		if err != nil {

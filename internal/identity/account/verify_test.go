@@ -62,7 +62,8 @@ func (f *correspondent) last() (m mail.Message, code, token string) {
 		f.t.Fatal("no mail was sent")
 	}
 	m = f.mail.sent[len(f.mail.sent)-1]
-	code, _ = m.Data["Code"].(string)
+	secret, _ := m.Data["Code"].(seal.Secret)
+	code = secret.Reveal()
 	link, _ := m.Data["Link"].(string)
 	return m, code, strings.TrimPrefix(link, "https://id.test/m/")
 }

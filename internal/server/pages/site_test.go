@@ -39,14 +39,17 @@ type site struct {
 	clock *clock.Fake
 }
 
-func newSite(t testing.TB, db *store.DB) *site {
+func newSite(t testing.TB, db *store.DB, change ...func(*config.Config)) *site {
 	t.Helper()
 	now := clock.NewFake(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	srv := httptest.NewUnstartedServer(nil)
-	s := &site{t: t, clock: now, url: "http://" + srv.Listener.Addr().String()}
+	s := &site{t: t, clock: now, url: strings.Replace("http://"+srv.Listener.Addr().String(), "127.0.0.1", "localhost", 1)}
 	cfg := config.Default()
 	cfg.Issuer, cfg.MasterKey = s.url, seal.Secret("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")
 	cfg.Passwords.MemoryKiB, cfg.Passwords.Time = 64, 1 // the cost of hashing is tested where it is at home
+	for _, fn := range change {
+		fn(cfg)
+	}
 	a, err := app.New(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), Clock: now, DB: db, Dev: true})
 	if err != nil {
 		t.Fatal(err)
