@@ -34,8 +34,8 @@ const answered = ({ id, rawId, type, response: r }) => JSON.stringify({
 const setUp = (box) => {
   const { passkey: kind, fresh, failed, exists, upgrade } = box.dataset;
   const form = box.querySelector("form");
-  const button = box.querySelector("button");
   const note = box.querySelector("[role=alert]");
+  const main = document.getElementById("main-form");
   let options = JSON.parse(box.dataset.options);
   let since = Date.now();
   let running; // the request that is under way: browsers allow one
@@ -47,6 +47,7 @@ const setUp = (box) => {
     const credential = await navigator.credentials[kind]({ publicKey: parsed(what), signal: control.signal, ...more });
     if (control.signal.aborted) return;
     form.elements.answer.value = answered(credential);
+    if (form.elements.trust) form.elements.trust.value = main?.elements.trust?.checked ? "1" : "";
     form.requestSubmit();
   };
   const current = async () => {
@@ -69,7 +70,11 @@ const setUp = (box) => {
     setInterval(() => pressed || wait(), stale + 1000);
   };
 
-  button.addEventListener("click", async () => {
+  // Before the other script's: a press that only asks is not a form under way.
+  form.addEventListener("submit", async (event) => {
+    if (form.elements.answer.value) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
     pressed = true;
     note.hidden = true;
     try {
@@ -85,8 +90,7 @@ const setUp = (box) => {
   conditional();
 
   // The server offers a passkey only to those whose browser can make one.
-  const main = document.getElementById("main-form");
-  if (kind === "get" && main) {
+  if ("conditional" in box.dataset) {
     api.isUserVerifyingPlatformAuthenticatorAvailable?.().then((can) => {
       if (can) main.append(Object.assign(document.createElement("input"), { type: "hidden", name: "can_passkey", value: "1" }));
     });

@@ -188,3 +188,11 @@ func (s *Service) Unknown(key string) ([]byte, error) {
 		ID   string `json:"credentialId"`
 	}{s.rpID, key})
 }
+
+// RelatedDocument is what browsers fetch before they let another origin use our passkeys (WebAuthn
+// Level 3 §5.11.1).
+func (s *Service) RelatedDocument() ([]byte, error) {
+	return json.Marshal(struct {
+		Origins []string `json:"origins"`
+	}{s.origins})
+}

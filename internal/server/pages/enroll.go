@@ -96,6 +96,7 @@ func (p *Pages) pendingSetup(r *http.Request, page *view, a *account.Account, on
 func (p *Pages) enrollView(r *http.Request, v *visit) *view {
 	page := p.page(r, v, "enroll.title")
 	page.Path = journeyPath(v.j.ID, "enroll")
+	p.withFirstPasskey(r, page, v)
 	return page
 }
 

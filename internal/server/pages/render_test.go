@@ -163,7 +163,7 @@ func checkDocument(t *testing.T, doc *html.Node, tag string) {
 }
 
 var tokens = []string{
-	"username", "current-password", "new-password", "email", "name", "given-name", "family-name", "additional-name", "nickname",
+	"username", "username webauthn", "current-password", "new-password", "email", "name", "given-name", "family-name", "additional-name", "nickname",
 	"bday", "sex", "language", "url", "photo", "tel", "street-address", "address-level2", "address-level1", "postal-code", "country-name", "one-time-code",
 }
 
