@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { startDev, startOnPostgres } from '../lib/signet.mjs'
 import { startExample } from '../lib/example.mjs'
 import { launch, visitor, inspect, assertQuiet } from '../lib/browser.mjs'
-import { allow, fillSignUp, logIn, primary, sample, signUp, somebody, toSignUp } from '../lib/pages.mjs'
+import { allow, enterMailedCode, fillSignUp, logIn, primary, sample, signUp, somebody, toSignUp } from '../lib/pages.mjs'
 
 let browser, provider
 
@@ -30,6 +30,9 @@ async function walk (who) {
   await inspect(who, 'signup')
   await fillSignUp(page, person)
   await page.click(primary)
+  await page.waitForURL('**/verify')
+  await inspect(who, 'verify')
+  await enterMailedCode(page, person.email)
 
   await page.waitForSelector('button[name="answer"]')
   await inspect(who, 'consent')

@@ -2,6 +2,7 @@
 // language; what a label says is for axe-core and for the pictures.
 import { randomBytes } from 'node:crypto'
 import { password } from './signet.mjs'
+import { until } from './processes.mjs'
 
 export const button = (name, value) => `button[name="${name}"][value="${value}"]`
 export const primary = 'main button.primary'
@@ -29,9 +30,29 @@ export async function fillSignUp (page, person) {
   await page.fill('#password', person.password)
 }
 
+/** The newest mail to somebody in the mailbox of a provider in development mode. */
+export async function newestMail (origin, address, subject = /./) {
+  return until(`mail to ${address} (${subject})`, async () => {
+    const answer = await fetch(`${origin}/dev/mailbox.json?to=${encodeURIComponent(address)}`)
+    return (await answer.json()).find((mail) => subject.test(mail.subject))
+  })
+}
+
+export const codeIn = (mail) => /\b\d{4}[ -]?\d{4}\b/.exec(mail.subject)[0].replace(/\D/g, '')
+
+/** From the page that waits for the code of a mail, on with the code. */
+export async function enterMailedCode (page, address) {
+  await page.fill('#code', codeIn(await newestMail(new URL(page.url()).origin, address)))
+  await page.click(primary)
+  await page.waitForSelector('#code', { state: 'detached' })
+}
+
+/** Signs up, and verifies the address where the provider asks for that. */
 export async function signUp (page, person) {
   await fillSignUp(page, person)
   await page.click(primary)
+  await page.waitForURL((url) => !url.pathname.endsWith('/signup'))
+  if (page.url().endsWith('/verify')) await enterMailedCode(page, person.email)
 }
 
 export const allow = (page) => page.click(button('answer', 'allow'))
