@@ -48,10 +48,14 @@ func (p SignUpPolicy) check(mails bool) (SignUpPolicy, error) {
 	if !slices.Contains([]Mode{Open, ByInvite, Domains, Closed}, p.Mode) {
 		return p, errors.New("account: unknown mode of sign-up " + string(p.Mode))
 	}
-	if (p.Mode == Domains) != (len(p.Domains) > 0) {
-		return p, errors.New("account: sign-up by domain needs domains, and no other mode has any")
+	if p.Mode != Domains {
+		p.Domains = nil // kept in the configuration for another day
+		return p, nil
 	}
-	if p.Mode == Domains && !mails {
+	if len(p.Domains) == 0 {
+		return p, errors.New("account: sign-up by domain needs domains")
+	}
+	if !mails {
 		return p, errors.New("account: sign-up by domain needs mail: without a proof anybody could claim an address there")
 	}
 	canonical := make([]string, len(p.Domains))
