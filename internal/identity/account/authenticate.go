@@ -35,6 +35,9 @@ func errLogin() error { return errs.New(errs.Unauthenticated, "login_failed", ni
 // transaction that holds on to the password: checking takes a while, and whoever replaces a
 // password ends what it had opened. Logins that are on their way at that moment must not be missed.
 func (s *Service) Authenticate(ctx context.Context, identifier string, pw seal.Secret, also ...func(context.Context, Account) error) (Account, error) {
+	if err := s.passwords.Admit(); err != nil {
+		return Account{}, errs.Wrap("authenticate", err)
+	}
 	c, err := s.find(ctx, identifier)
 	if err != nil {
 		return Account{}, errs.Wrap("authenticate", err)

@@ -37,7 +37,7 @@ func (g *gate) enter(ctx context.Context, weight int64) (func(), error) {
 	if g.sem.TryAcquire(weight) {
 		return g.entered(weight), nil
 	}
-	expected := time.Duration(g.queued.Load() * g.mean.Load() / g.slots)
+	expected := g.expected()
 	if expected > g.timeout {
 		return nil, g.refuse(expected)
 	}
@@ -52,6 +52,19 @@ func (g *gate) enter(ctx context.Context, weight int64) (func(), error) {
 		return nil, g.refuse(expected)
 	}
 	return g.entered(weight), nil
+}
+
+// admit refuses who would be refused by enter at once, without taking anything.
+func (g *gate) admit() error {
+	if expected := g.expected(); expected > g.timeout {
+		return g.refuse(expected)
+	}
+	return nil
+}
+
+// expected is how long the next one in line has to wait.
+func (g *gate) expected() time.Duration {
+	return time.Duration(g.queued.Load() * g.mean.Load() / g.slots)
 }
 
 // enterPatiently takes weight slots as soon as it can, for work that nobody waits for.

@@ -172,6 +172,10 @@ func (s *Service) hash(ctx context.Context, pw seal.Secret, enter enterFunc) (st
 	return encode(p, salt[:], key), nil
 }
 
+// Admit returns the errs.Busy that Verify would return at once. Asked before anything is read or
+// counted, it makes turning visitors away cost next to nothing: under a flood that is most of them.
+func (s *Service) Admit() error { return s.gate.admit() }
+
 // Result is what Verify found.
 type Result struct {
 	OK bool

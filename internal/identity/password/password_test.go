@@ -253,6 +253,27 @@ func TestService_BusyChecksNothing(t *testing.T) {
 	}
 }
 
+// Who would be shed at once hears so before anything else is done; who may wait does not.
+func TestAdmit_RefusesWhoWouldWaitTooLong(t *testing.T) {
+	t.Parallel()
+	s := newService(t, Deps{Slots: 2, QueueTimeout: time.Second})
+	if err := s.Admit(); err != nil {
+		t.Errorf("with nobody waiting: %v", err)
+	}
+	s.gate.mean.Store(int64(100 * time.Millisecond))
+	s.gate.queued.Store(20) // a second of work
+	if err := s.Admit(); err != nil {
+		t.Errorf("with a second to wait: %v", err)
+	}
+	s.gate.queued.Store(21)
+	if err := s.Admit(); !errs.Is(err, errs.Busy) || errs.As(err).RetryAfter < time.Second {
+		t.Errorf("with more to wait: %v", err)
+	}
+	if _, _, shed := s.Stats(); shed != 1 {
+		t.Errorf("%d shed", shed)
+	}
+}
+
 func hexOf(b []byte) string {
 	const digits = "0123456789abcdef"
 	var out strings.Builder
