@@ -118,7 +118,7 @@ type SMTP struct {
 	TLS      string        `key:"tls" default:"starttls" oneof:"starttls,implicit,none" doc:"starttls is never given up silently; none only for a server on this machine."`
 	Username string        `key:"username" doc:"Empty: no authentication."`
 	Password seal.Secret   `key:"password" doc:"Better as password_file."`
-	Timeout  time.Duration `key:"timeout" default:"15s" min:"1s" max:"2m" doc:"For one attempt. Nobody waits for it; failed attempts are repeated for a day."`
+	Timeout  time.Duration `key:"timeout" default:"15s" min:"1s" max:"2m" doc:"For one attempt. Nobody waits for it; a failed one is repeated until the mail expires, four days at most."`
 }
 
 // SignUp says who may make an account.
