@@ -461,6 +461,27 @@ func TestKinds_HaveTheirTemplates(t *testing.T) {
 	}
 }
 
+// docs/mail.md has every mail with its fields.
+func TestKinds_AreDocumented(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../../docs/mail.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range Kinds() {
+		_, row, found := strings.Cut(string(b), "| `"+kind+"` |")
+		row, _, _ = strings.Cut(row, "\n")
+		if !found {
+			t.Errorf("%s is missing", kind)
+		}
+		for name, f := range kinds[kind] {
+			if !strings.Contains(row, "`"+name+"`") || strings.Contains(row, "`"+name+"`*") == f.required {
+				t.Errorf("%s: %s is missing, or wrong about whether it may be empty", kind, name)
+			}
+		}
+	}
+}
+
 func FuzzInert(f *testing.F) {
 	for _, h := range hostile {
 		f.Add(h)
