@@ -100,7 +100,7 @@ func sectionOf(path string) string {
 		return "/account/profile"
 	case path == "/account/delete":
 		return "/account/data"
-	case path == "/account/password", path == "/account/passkeys", path == "/account/upstream", strings.HasPrefix(path, "/account/security/"):
+	case path == "/account/password", strings.HasPrefix(path, "/account/passkeys"), path == "/account/upstream", strings.HasPrefix(path, "/account/security/"):
 		return "/account/security"
 	}
 	return path

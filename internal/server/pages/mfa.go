@@ -65,7 +65,7 @@ func (p *Pages) showMFA(w http.ResponseWriter, v *visit, status int, page *view)
 		data.Recovery = journeyPath(v.j.ID, "mfa/recovery")
 	}
 	if v.j.HalfUser() != "" { // who is signed in already has nothing to be remembered for
-		data.Remember = span(v.loc, "mfa.remember", p.d.Journeys.Policy().RememberFor)
+		data.Remember = rememberFor(v.loc, p.d.Journeys.Policy().RememberFor)
 	}
 	page.Data = data
 	return p.render(w, status, "mfa", page)
@@ -84,16 +84,17 @@ func reasonFor(v *visit) string {
 	return v.loc.T("mfa.reason_app")
 }
 
-// span writes a sentence about a time in days, or in hours if it is no whole days; "" for none.
-func span(loc *locale, key string, d time.Duration) string {
+// rememberFor says how long a browser would be remembered, in days, or in hours if it is no whole
+// days; "" for not at all.
+func rememberFor(loc *locale, d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d <= 0:
 		return ""
 	case d%day == 0:
-		return loc.T(key+"_days", "Count", int(d/day))
+		return loc.T("mfa.remember_days", "Count", int(d/day))
 	}
-	return loc.T(key+"_hours", "Count", int((d+time.Hour-1)/time.Hour))
+	return loc.T("mfa.remember_hours", "Count", int((d+time.Hour-1)/time.Hour))
 }
 
 func (p *Pages) mfaCode(w http.ResponseWriter, r *http.Request) error {

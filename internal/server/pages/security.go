@@ -71,7 +71,9 @@ func (p *Pages) security(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	v := p.accountView(r, m, "security.title")
-	data := securityOf(m.loc, p.d.Journeys.Policy().Mode, p.d.Passkeys != nil, has, app, trusted)
+	data := securityOf(m.loc, protections{
+		mode: p.d.Journeys.Policy().Mode, passkeys: p.d.Passkeys != nil, has: has, app: app, trusted: trusted,
+	})
 	linked, err := p.upstreamProtection(r, m)
 	if err != nil {
 		return err
@@ -88,51 +90,58 @@ type securityData struct {
 	Rows []protection
 }
 
-func securityOf(loc *locale, mode signin.Mode, passkeys bool, has mfa.Factors, app *mfa.App, trusted int) securityData {
+// protections is what the security page is made of.
+type protections struct {
+	mode     signin.Mode
+	passkeys bool
+	has      mfa.Factors
+	app      *mfa.App
+	trusted  int // browsers in which the second factor is skipped
+}
+
+func securityOf(loc *locale, x protections) securityData {
 	var d securityData
-	off := mode == signin.MFAOff
+	off, has := x.mode == signin.MFAOff, x.has
 	if !off && !has.Any() {
 		d.Weak = loc.T("security.weak")
 	}
-	d.Rows = append(d.Rows, protection{
-		ID: "password", Path: "/account/password", Title: loc.T("password.title"), Text: []string{loc.T("security.password")}, Action: loc.T("security.change"),
-	})
-	if passkeys {
-		row := protection{ID: "passkeys", Path: "/account/passkeys", Title: loc.T("security.passkeys"), Text: []string{loc.T("security.passkeys_none")}, Action: loc.T("security.set_up")}
-		if has.Passkeys > 0 {
-			row.Text, row.Action = []string{loc.T("security.passkeys_count", "Count", has.Passkeys)}, loc.T("security.manage")
-		}
-		d.Rows = append(d.Rows, row)
-	}
-	switch {
-	case app != nil:
-		row := protection{
-			ID: "totp", Path: totpPath, Title: loc.T("totp.title"), Tag: loc.T("security.totp_on"), Action: loc.T("security.manage"),
-			When: loc.instant(app.LastUsedAt), WhenLabel: loc.T("totp.used_at"),
-		}
-		if app.Locked {
-			row.Warn = loc.T("totp.is_locked")
-		}
-		d.Rows = append(d.Rows, row)
-	case !off:
-		d.Rows = append(d.Rows, protection{
-			ID: "totp", Path: totpPath, Title: loc.T("totp.title"), Text: []string{loc.T("security.totp_off")}, Action: loc.T("security.set_up"),
-		})
-	}
-	if has.Any() && !off {
-		row := protection{ID: "codes", Path: codesPath, Title: loc.T("codes.title"), Action: loc.T("security.manage")}
-		if text, warn := codesLeft(loc, has.RecoveryLeft); warn {
-			row.Warn = text
-		} else {
+	add := func(id, path, title, text, action string) *protection {
+		row := protection{ID: id, Path: path, Title: loc.T(title), Action: loc.T(action)}
+		if text != "" {
 			row.Text = []string{text}
 		}
 		d.Rows = append(d.Rows, row)
+		return &d.Rows[len(d.Rows)-1]
 	}
-	row := protection{ID: "browsers", Path: browsersPath, Title: loc.T("browsers.title"), Text: []string{loc.T("security.browsers_none")}, Action: loc.T("security.manage")}
-	if trusted > 0 {
-		row.Text = []string{loc.T("security.browsers_count", "Count", trusted)}
+	add("password", "/account/password", "password.title", loc.T("security.password"), "security.change")
+	switch {
+	case x.passkeys && has.Passkeys > 0:
+		add("passkeys", passkeysPath, "security.passkeys", loc.T("security.passkeys_count", "Count", has.Passkeys), "security.manage")
+	case x.passkeys:
+		add("passkeys", passkeysPath, "security.passkeys", loc.T("security.passkeys_none"), "security.set_up")
 	}
-	d.Rows = append(d.Rows, row)
+	switch {
+	case x.app != nil:
+		row := add("totp", totpPath, "totp.title", "", "security.manage")
+		row.Tag, row.When, row.WhenLabel = loc.T("security.totp_on"), loc.instant(x.app.LastUsedAt), loc.T("totp.used_at")
+		if x.app.Locked {
+			row.Warn = loc.T("totp.is_locked")
+		}
+	case !off:
+		add("totp", totpPath, "totp.title", loc.T("security.totp_off"), "security.set_up")
+	}
+	if has.Any() && !off {
+		if text, warn := codesLeft(loc, has.RecoveryLeft); warn {
+			add("codes", codesPath, "codes.title", "", "security.manage").Warn = text
+		} else {
+			add("codes", codesPath, "codes.title", text, "security.manage")
+		}
+	}
+	if x.trusted > 0 {
+		add("browsers", browsersPath, "browsers.title", loc.T("security.browsers_count", "Count", x.trusted), "security.manage")
+	} else {
+		add("browsers", browsersPath, "browsers.title", loc.T("security.browsers_none"), "security.manage")
+	}
 	return d
 }
 
