@@ -35,7 +35,7 @@ func userCommand(o *options) *cobra.Command {
 		userAct(o, "disable", "Bar an account from signing in, and end all its sign-ins", "disabled", disableUser),
 		userAct(o, "enable", "Let a disabled account sign in again", "enabled", enableUser),
 		userAct(o, "delete", "Delete an account with everything that hangs on it", "deleted", deleteUser),
-		userImport(o), userResetMFA(o), userInvite(o), userInvitations(o), userUninvite(o),
+		userImport(o), userSendReset(o), userResetMFA(o), userInvite(o), userInvitations(o), userUninvite(o),
 	)
 	return cmd
 }

@@ -29,6 +29,9 @@ const (
 	MailCodeFor = 10 * time.Minute
 )
 
+// nowhere is the journey of codes that work in none.
+const nowhere id.Journey = "none"
+
 // nobody is whom a mail for an unknown name is written to.
 const nobody = "nobody@example.invalid"
 
@@ -78,7 +81,8 @@ func (s *Service) AskMailCode(ctx context.Context, in Ask) (string, error) {
 }
 
 // ResetMail sends what AskReset sends to somebody whom an administrator, or the reader of a notice,
-// wants to have it. It is not counted. There must be an address, proven or not.
+// wants to have it. It is not counted. There must be an address, proven or not. Without a journey
+// only the link works.
 func (s *Service) ResetMail(ctx context.Context, user id.User, journey id.Journey, locale string) (string, error) {
 	if !s.MailEnabled() {
 		return "", errs.New(errs.NotFound, "", errors.New("mail is off"))
@@ -89,6 +93,9 @@ func (s *Service) ResetMail(ctx context.Context, user id.User, journey id.Journe
 	}
 	if c.Email == "" || c.Status != Active {
 		return "", errs.Field(fieldEmail, KeyNameNeeded)
+	}
+	if journey == "" {
+		journey = nowhere
 	}
 	one, err := s.dispatch(ctx, Ask{Journey: journey, Locale: locale}, s.errand(PurposeReset), c, "")
 	return one, errs.Wrap("send reset", err)
