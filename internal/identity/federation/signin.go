@@ -23,7 +23,7 @@ const (
 	KeyDenied      = "upstream.denied"      // the person or the provider said no
 	KeyRefused     = "upstream.refused"     // what came back does not hold
 	KeyNotFresh    = "upstream.not_fresh"   // the provider did not make them prove it again
-	KeyStale       = "upstream.stale"       // no sign-in of this browser waits for this answer
+	KeyStale       = "error.upstream_stale" // no sign-in of this browser waits for this answer
 )
 
 // purposeState is a sign-in that waits for the provider's answer.

@@ -147,7 +147,7 @@ func (p *Pages) signUpView(r *http.Request, v *visit, d door) *view {
 	page := p.page(r, v, "signup.title")
 	page.Path = journeyPath(v.j.ID, "signup")
 	page.KeepForm = true
-	page.Linking = p.linkingOf(v, p.parked(r, v), "link.signup")
+	page.Linking = p.linkingOf(v, p.parked(r, v), "link.signup", "link.signup_owner")
 	data := &signUpData{Login: journeyPath(v.j.ID, "login"), Terms: d.policy.Terms, Username: !d.mails}
 	switch {
 	case d.invitation.ID != "" && d.policy.Mode != account.Open:

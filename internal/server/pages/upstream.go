@@ -48,7 +48,7 @@ func (p *Pages) withUpstreams(r *http.Request, page *view, v *visit) {
 		return
 	}
 	parked := p.parked(r, v)
-	page.Linking = p.linkingOf(v, parked, "link.login")
+	page.Linking = p.linkingOf(v, parked, "link.login", "link.login_owner")
 	var mine []federation.Link
 	if v.owed.Again {
 		var err error
@@ -100,14 +100,14 @@ func (p *Pages) parked(r *http.Request, v *visit) *federation.Parked {
 	return &parked
 }
 
-// linkingOf says what will be linked; base is the page's family of texts.
-func (p *Pages) linkingOf(v *visit, parked *federation.Parked, base string) *linking {
+// linkingOf says what will be linked: with anybody's account, or with the one that has its address.
+func (p *Pages) linkingOf(v *visit, parked *federation.Parked, anybody, owner string) *linking {
 	if parked == nil {
 		return nil
 	}
-	key := base
+	key := anybody
 	if parked.For != "" {
-		key += "_owner"
+		key = owner
 	}
 	return &linking{
 		Text:   v.loc.T(key, "Provider", p.providerLabel(parked.Identity.Provider), "Who", parked.Identity.Label()),
@@ -147,7 +147,7 @@ func (p *Pages) goUpstream(w http.ResponseWriter, r *http.Request, v *visit, pro
 	if err != nil {
 		return p.upstreamFailed(w, r, v, provider, err)
 	}
-	return p.showAway(w, r, p.page(r, v, "upstream.away"), provider, to, journeyPath(v.j.ID, "login"))
+	return p.showAway(w, p.page(r, v, "upstream.away"), provider, to, journeyPath(v.j.ID, "login"))
 }
 
 // asksAgain reports whether the application wants a new sign-in, whoever is signed in anywhere.
@@ -163,17 +163,21 @@ func asksAgain(j *signin.Journey) bool {
 	return j.Request.MaxAge != nil
 }
 
-func (p *Pages) showAway(w http.ResponseWriter, r *http.Request, page *view, provider, to, back string) error {
-	label := p.providerLabel(provider)
-	page.Title = page.T("upstream.away", "Provider", label)
-	page.Heading = page.Title
-	page.Path = back
-	page.Data = struct{ To, Text, Button, Back string }{
-		to, page.T("upstream.away_text", "Provider", label), page.T("upstream.away_go", "Provider", label), back,
-	}
+// away is a page that moves on by itself.
+type away struct{ To, Text, Button, Back string }
+
+func (p *Pages) showAway(w http.ResponseWriter, page *view, provider, to, back string) error {
+	p.fillAway(page, p.providerLabel(provider), to, back)
 	// Works without script, and unlike Location is no part of the form's navigation.
 	w.Header().Set("Refresh", "0; url="+to)
 	return p.render(w, http.StatusOK, "away", page)
+}
+
+func (p *Pages) fillAway(page *view, label, to, back string) {
+	page.Title = page.T("upstream.away", "Provider", label)
+	page.Heading = page.Title
+	page.Path = back
+	page.Data = away{to, page.T("upstream.away_text", "Provider", label), page.T("upstream.away_go", "Provider", label), back}
 }
 
 // routed sends people on whose address belongs to a provider: their password, if they have typed one,
@@ -296,7 +300,30 @@ func (p *Pages) upstreamOwner(w http.ResponseWriter, r *http.Request, v *visit, 
 	}
 	v.j = &j
 	usedLast(w, r, wayUpstream(a.Identity.Provider))
-	return p.entered(w, r, v, out)
+	return p.upstreamEntered(w, r, v, out)
+}
+
+// upstreamEntered is entered at the end of a way over another site. If the journey leads on to its
+// application there is a page in between: we may be at the end of the provider's own form, whose page
+// admits us by its policy and cannot know the application.
+func (p *Pages) upstreamEntered(w http.ResponseWriter, r *http.Request, v *visit, out signin.Outcome) error {
+	carry(w, r, out)
+	if out.Session != nil {
+		v.sess = out.Session
+	}
+	var err error
+	if v.owed, err = p.d.Journeys.Decide(r.Context(), v.j, v.sess); err != nil {
+		return err
+	}
+	if v.j.Request == nil || v.owed.Step != signin.Done && v.owed.Step != signin.Refuse {
+		return p.proceed(w, r, v)
+	}
+	page := p.page(r, v, "upstream.returned")
+	onward := journeyPath(v.j.ID, "")
+	page.Path = onward
+	page.Data = away{To: onward, Text: v.loc.T("upstream.returned_text"), Button: v.loc.T("upstream.returned_go")}
+	w.Header().Set("Refresh", "0; url="+onward)
+	return p.render(w, http.StatusOK, "away", page)
 }
 
 // upstreamStranger is for an identity that belongs to nobody. An address alone, verified or not, opens
@@ -403,7 +430,7 @@ func (p *Pages) upstreamJoin(w http.ResponseWriter, r *http.Request, v *visit, a
 	invitationUsed(w, r)
 	v.j = &j
 	usedLast(w, r, wayUpstream(i.Provider))
-	return p.entered(w, r, v, out)
+	return p.upstreamEntered(w, r, v, out)
 }
 
 // mend drops from in what the provider says and our rules do not admit, a username that is taken for

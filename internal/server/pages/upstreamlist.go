@@ -97,7 +97,7 @@ func (p *Pages) upstreamAct(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return p.upstreamActFailed(w, r, m, v, name, err)
 		}
-		return p.showAway(w, r, p.view(r, m.loc, "upstream.away"), name, to, upstreamPath)
+		return p.showAway(w, p.view(r, m.loc, "upstream.away"), name, to, upstreamPath)
 	}
 	list, err := p.d.Upstreams.List(r.Context(), m.account.ID)
 	if err != nil {
