@@ -21,8 +21,12 @@ func signUpSamples(t testing.TB, p *Pages, loc *locale, add func(name, page stri
 		r.Header.Set("Accept-Language", loc.tag)
 		return r
 	}
+	documents := []link{{Path: "https://example.com/terms", Text: loc.T("page.terms")}, {Path: "https://example.com/privacy", Text: loc.T("page.privacy")}}
 	form := func(name string, status int, d door, typed url.Values, problems ...string) {
 		page := p.signUpView(at(journeyPath(v.j.ID, "signup")), v, d)
+		if d.policy.Terms != "" {
+			page.Legal = documents
+		}
 		page.keep(typed)
 		for i := 0; i+1 < len(problems); i += 2 {
 			page.fail(problems[i], problems[i+1])
@@ -33,14 +37,14 @@ func signUpSamples(t testing.TB, p *Pages, loc *locale, add func(name, page stri
 		add(name, "signup", status, page)
 	}
 	open := account.SignUpPolicy{Mode: account.Open}
-	terms := account.SignUpPolicy{Mode: account.Domains, Domains: []string{"example.com", "example.org"}, Terms: "2026-01"}
+	limited := account.SignUpPolicy{Mode: account.Domains, Domains: []string{"example.com", "example.org"}, Terms: "2026-01"}
 	form("signup", 200, door{policy: open}, nil)
 	form("signup-problems", 422, door{policy: open},
 		url.Values{"email": {"ada@"}, "name": {"Ada"}, "password": {"secret-never-shown"}},
 		"email", loc.T("problem.invalid"), "password", loc.T("password_too_short", "Min", 15))
-	form("signup-terms", 200, door{policy: terms, mails: true}, nil)
-	form("signup-terms-missing", 422, door{policy: terms}, nil, "name", loc.T("problem.required"), "terms", loc.T("terms_needed"))
-	form("signup-domain", 422, door{policy: terms}, url.Values{"email": {"ada@elsewhere.example"}, "terms": {"2026-01"}}, "email", loc.T("signup_domain_refused"))
+	form("signup-terms", 200, door{policy: limited, mails: true}, nil)
+	form("signup-terms-missing", 422, door{policy: limited, mails: true}, nil, "name", loc.T("problem.required"), "terms", loc.T("terms_needed"))
+	form("signup-domain", 422, door{policy: limited, mails: true}, url.Values{"email": {"ada@elsewhere.example"}, "terms": {"2026-01"}}, "email", loc.T("signup_domain_refused"))
 	form("signup-invited", 200, door{
 		policy: account.SignUpPolicy{Mode: account.ByInvite}, invitation: account.Invitation{ID: "i1", Email: "ada@example.com"}, token: "t",
 	}, url.Values{"email": {"ada@example.com"}})
@@ -71,7 +75,9 @@ func signUpSamples(t testing.TB, p *Pages, loc *locale, add func(name, page stri
 	add("confirmed", "message", 200, p.confirmedView(at("/m"), loc))
 	add("invite", "landing", 200, p.inviteView(at("/m"), loc, account.Invitation{ID: "i1"}))
 	add("invite-address", "landing", 200, p.inviteView(at("/m"), loc, account.Invitation{ID: "i1", Email: "ada@example.com"}))
-	add("terms", "terms", 200, p.termsView(at(journeyPath(v.j.ID, "terms")), v, "2026-01"))
+	terms := p.termsView(at(journeyPath(v.j.ID, "terms")), v, "2026-01")
+	terms.Legal = documents
+	add("terms", "terms", 200, terms)
 
 	for name, key := range linkKeys {
 		key = errs.As(linkError(errs.New(errs.NotFound, name, nil))).Key
