@@ -789,3 +789,37 @@ func TestMFA_RecoveryCodes(t *testing.T) {
 		}
 	})
 }
+
+// Security case MF-12: a code by mail is one factor, whatever was proven before it.
+func TestMFA_CodeByMailIsNoSecondFactor(t *testing.T) {
+	t.Parallel()
+	byMail := apptest.Options{Mail: true, Config: func(c *config.Config) { c.Login.MailCode = true }}
+	apptest.Each(t, byMail, func(t *testing.T, a *apptest.App) {
+		strict := a.RP(t, client.Web, apptest.FirstParty, func(m *client.Metadata) { m.RequireMFA = true })
+		alice, bob := a.Person(t), a.Person(t)
+		ph := withPhone(t, a, alice)
+		mailed := func(b *apptest.Browser, p apptest.Person) *apptest.Page {
+			t.Helper()
+			b.Click("/mail-code")
+			b.Submit(url.Values{"identifier": {p.Email}})
+			return b.Submit(url.Values{"code": {a.MailCode(t, p.Email)}})
+		}
+		b := a.Browser(t)
+		b.Open("/login")
+		at(t, mailed(b, alice), 200, "/mfa")
+		if a.Count(t, "session") != 0 {
+			t.Error("a session without the second factor")
+		}
+		at(t, typed(b, ph.code(0)), 200, "/account")
+
+		// Password and mail are not two factors.
+		b = a.Browser(t)
+		b.Open("/login")
+		at(t, b.Login(bob), 200, "/account")
+		b.Open(strict.AuthURL("prompt", "login"))
+		p := mailed(b, bob)
+		if p.Left() || !strings.HasSuffix(p.URL.Path, "/enroll") {
+			t.Errorf("password and mail:\n%s", p)
+		}
+	})
+}
