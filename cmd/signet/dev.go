@@ -133,6 +133,9 @@ func devConfig(d devOptions, issuer string) (*config.Config, error) {
 	default:
 		return nil, usagef("--mail must be mailbox or off")
 	}
+	if err := os.WriteFile(filepath.Join(d.data, issuerFile), []byte(issuer+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
 	cfg.Issuer, cfg.Management.Listen = issuer, d.management
 	cfg.Log.Level, cfg.Log.Format = d.logLevel, "text"
 	return cfg, nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"signet/internal/app/apptest"
 	"signet/internal/platform/mail"
 	"signet/internal/platform/mail/mailtest"
 	"signet/internal/platform/outbox"
@@ -169,5 +170,28 @@ func TestMail_SurvivesKill(t *testing.T) {
 	}
 	if dead := o.list("--dead"); len(dead) != 0 {
 		t.Errorf("dead: %+v", dead)
+	}
+}
+
+// A subcommand beside signet dev on another port makes links that lead there, and its mails are in
+// the mailbox.
+func TestMail_SubcommandsKnowTheAddressOfDev(t *testing.T) {
+	t.Parallel()
+	data, port := filepath.Join(t.TempDir(), "data"), freePort(t)
+	issuer := "http://localhost:" + port
+	p := launch(t, "dev", "--data", data, "--listen", "127.0.0.1:"+port, "--sample-listen", "off")
+	p.answers(t, issuer+"/.well-known/openid-configuration")
+	if code, out, errs := call(t, "user", "invite", "--data", data); code != 0 || !strings.HasPrefix(out, issuer+"/m/") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := call(t, "user", "invite", "ada@example.net", "--send", "--data", data); code != 0 {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	got := apptest.MailboxOf(t, visitor(), issuer, "ada@example.net", 1)
+	if len(got) != 1 || !strings.HasPrefix(got[0].Link(), issuer+"/m/") {
+		t.Errorf("%+v", got)
+	}
+	if code, out, errs := call(t, "mail", "test", "ada@example.net", "--data", data); code != 1 || !strings.Contains(errs, "mail is off") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }

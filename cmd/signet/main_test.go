@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -184,6 +185,7 @@ func TestDev_FirstRun(t *testing.T) {
 	b.Click("/signup")
 	person := apptest.Person{Name: "Mina Park", Email: "mina@example.com", Password: "violet-harbour-lantern"}
 	b.SignUp(person)
+	b.Submit(url.Values{"code": {apptest.MailboxOf(t, visitor(), issuer, person.Email, 1)[0].Code()}})
 	first := b.Click("answer=allow")
 	if !strings.Contains(first.Text(), "Hello, Mina Park") {
 		t.Fatalf("not signed in at the sample application:\n%s", first)

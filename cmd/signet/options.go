@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,7 @@ const (
 	storeFile  = "signet.db"
 	masterFile = "master.key"
 	sampleFile = "sample.secret"
+	issuerFile = "issuer" // where signet dev last served the folder
 )
 
 // dataConfig is the configuration of a data folder: all defaults.
@@ -100,7 +102,10 @@ func dataConfig(dir string) (*config.Config, error) {
 		return nil, err
 	}
 	c := config.Default()
-	c.Issuer = "http://localhost:8080" // signet dev puts its own; the other subcommands issue nothing
+	c.Issuer = "http://localhost:8080"
+	if served, err := os.ReadFile(filepath.Join(dir, issuerFile)); err == nil {
+		c.Issuer = strings.TrimSpace(string(served)) // links that subcommands make lead to it
+	}
 	c.MasterKey = seal.Secret(text)
 	c.Database.Path = filepath.Join(dir, storeFile)
 	c.Management.Listen = "off"
