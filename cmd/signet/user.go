@@ -16,6 +16,7 @@ import (
 
 	"signet/internal/app"
 	"signet/internal/identity/account"
+	"signet/internal/identity/notice"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/seal"
@@ -184,7 +185,10 @@ func userSetPassword(o *options) *cobra.Command {
 					return err
 				}
 				err = s.Accounts.SetPassword(ctx, a.ID, next, func(ctx context.Context) error {
-					return s.Journeys.EndOthers(ctx, a.ID, "")
+					if err := s.Journeys.EndOthers(ctx, a.ID, ""); err != nil {
+						return err
+					}
+					return s.Notices.Send(ctx, a.ID, notice.Password, nil)
 				})
 				if err != nil {
 					return inWords("the password was not set", err, s.Passwords.MinLength())

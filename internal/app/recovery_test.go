@@ -315,6 +315,30 @@ func TestReset_TwentyAtOnce(t *testing.T) {
 	})
 }
 
+// Who is signed in, perhaps as somebody else, can choose a new password as well.
+func TestReset_WhileSignedIn(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
+		person, another, b := a.Person(t), a.Person(t), a.Browser(t)
+		b.Open("/account/password")
+		b.Login(person)
+		at(t, b.Open("/account/password"), 200, "/account/password")
+		forget(t, b, person.Email)
+		b.Submit(url.Values{"code": {a.MailCode(t, person.Email)}})
+		at(t, b.Submit(url.Values{"password": {newPassword}}), 200, "/login")
+		person.Password = newPassword
+		at(t, b.Login(person), 200, "/account")
+
+		at(t, b.Open("/forgot"), 200, "/forgot")
+		at(t, b.Submit(url.Values{"identifier": {another.Email}}), 200, "/reset")
+		b.Open(a.MailLink(t, another.Email))
+		at(t, b.Click("Continue"), 200, "/reset")
+		at(t, b.Submit(url.Values{"password": {newPassword}}), 200, "/login")
+		another.Password = newPassword
+		at(t, b.Login(another), 200, "/account")
+	})
+}
+
 func TestForgot_WithoutMail(t *testing.T) {
 	t.Parallel()
 	apptest.Each(t, apptest.Options{}, func(t *testing.T, a *apptest.App) {

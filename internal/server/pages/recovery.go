@@ -50,9 +50,12 @@ func (p *Pages) recoveryLandings() []landing {
 	}
 }
 
+// anew is a visit that asks to sign in whoever is signed in here, perhaps as somebody else.
+func anew() signin.Local { return signin.Local{Target: "/account", MaxAge: new(int64)} }
+
 // startForgot is for people who come without a journey, by a link in a mail.
 func (p *Pages) startForgot(w http.ResponseWriter, r *http.Request) error {
-	j, err := p.d.Journeys.BeginLocal(r.Context(), browser(w, r), signin.Local{Target: "/account"})
+	j, err := p.d.Journeys.BeginLocal(r.Context(), browser(w, r), anew())
 	if err != nil {
 		return err
 	}
@@ -395,7 +398,7 @@ func (p *Pages) askedHere(r *http.Request, journey id.Journey) (*visit, error) {
 // freshJourney begins one of our own in this browser.
 func (p *Pages) freshJourney(w http.ResponseWriter, r *http.Request) (*signin.Journey, error) {
 	b := browser(w, r)
-	j, err := p.d.Journeys.BeginLocal(r.Context(), b, signin.Local{Target: "/account"})
+	j, err := p.d.Journeys.BeginLocal(r.Context(), b, anew())
 	if err != nil {
 		return nil, err
 	}
