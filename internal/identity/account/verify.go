@@ -76,7 +76,7 @@ func (s *Service) RequestSignUp(ctx context.Context, journey id.Journey, in Sign
 // ResendSignUp sends another mail for a sign-up of this journey; only the newest works. If no more
 // mail may be sent to that address for a while, nothing happens, and the last one stays good.
 func (s *Service) ResendSignUp(ctx context.Context, journey id.Journey, thing string, also func(ctx context.Context, thing string) error) error {
-	w, t, err := s.waiting(ctx, journey, thing)
+	w, _, err := s.waiting(ctx, journey, thing)
 	if err != nil {
 		return errs.Wrap("resend sign-up", err)
 	}
@@ -88,7 +88,7 @@ func (s *Service) ResendSignUp(ctx context.Context, journey id.Journey, thing st
 		return errs.Wrap("resend sign-up", err)
 	}
 	send, err := s.mayMail(ctx, email.key)
-	if err != nil || !send && !t.Used {
+	if err != nil || !send {
 		return errs.Wrap("resend sign-up", err)
 	}
 	return errs.Wrap("resend sign-up", s.askProof(ctx, journey, w, send, also))
