@@ -37,7 +37,7 @@ var activityKeys = map[string]string{
 	"address.verify": "activity.address_verified", "address.undo": "activity.address_undone",
 	"username.change": "activity.username_changed", "profile.update": "activity.profile_saved", "terms.accept": "activity.terms_accepted",
 	"signup.request": "activity.sign_up_tried",
-	"totp.enrol": "activity.totp_added", "totp.remove": "activity.totp_removed", "totp.verify!": "activity.totp_wrong",
+	"totp.enrol":     "activity.totp_added", "totp.remove": "activity.totp_removed", "totp.verify!": "activity.totp_wrong",
 	"recovery_codes.create": "activity.codes_made", "recovery_code.use": "activity.recovery_used", "recovery_code.use!": "activity.recovery_wrong",
 	"mfa.reset":   "activity.mfa_reset",
 	"passkey.add": "activity.passkey_added", "passkey.remove": "activity.passkey_removed", "passkey.rename": "activity.passkey_renamed",
