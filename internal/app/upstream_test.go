@@ -92,7 +92,7 @@ func (w *world) through(b *apptest.Browser, provider string) *apptest.Page {
 // leave presses the button of a provider.
 func (w *world) leave(b *apptest.Browser, provider string) *apptest.Page {
 	w.t.Helper()
-	button := "Sign in with " + provider
+	button := "Continue with " + provider
 	if strings.Contains(b.Page.Text(), button+" Last used") {
 		button += " Last used"
 	}
@@ -218,7 +218,7 @@ func TestUpstream_LinkAfterProof(t *testing.T) {
 		if p.Value("identifier") != ada || !strings.Contains(p.Text(), "There is an account with the address "+ada) {
 			t.Errorf("the page does not say what to do: %s", p)
 		}
-		if strings.Contains(p.Text(), "Sign in with Corp") {
+		if strings.Contains(p.Text(), "Continue with Corp") {
 			t.Error("it sends back to where they came from")
 		}
 		at(t, b.Login(person), 200, "/mfa")
@@ -500,7 +500,7 @@ func TestUpstream_TimeAndStrength(t *testing.T) {
 		// Twenty minutes are too long ago for what protects the account, so it is asked again, and so
 		// is the provider.
 		p := at(t, b.Open("/account/security/totp"), 200, "/login")
-		if strings.Contains(p.Text(), "Hub") || !strings.Contains(p.Text(), "Sign in with Corp") {
+		if strings.Contains(p.Text(), "Hub") || !strings.Contains(p.Text(), "Continue with Corp") {
 			t.Errorf("the ways to confirm: %s", p)
 		}
 		if p = w.through(b, "Corp"); p.Status != http.StatusUnauthorized || !strings.Contains(p.Text(), "did not confirm") {
@@ -650,7 +650,7 @@ func TestUpstream_TwoSignets(t *testing.T) {
 				rp := c.away.RP(t, client.Web, apptest.FirstParty)
 				b := apptest.NewBrowser(t, c.away.URL, c.away.Client(), c.home.URL)
 				b.Open(rp.AuthURL())
-				b.Click("Sign in with " + c.button)
+				b.Click("Continue with " + c.button)
 				b.Click("Continue to " + c.button)
 				at(t, b.Login(person), 200, "/upstream/other/callback") // at home, and from there back
 				tokens := rp.Exchange(b.Click("Continue"))
@@ -670,7 +670,7 @@ func TestUpstream_TwoSignets(t *testing.T) {
 				again.Open(c.home.URL + "/login")
 				again.Login(person)
 				again.Open(rp.AuthURL())
-				again.Click("Sign in with " + c.button)
+				again.Click("Continue with " + c.button)
 				again.Click("Continue to " + c.button)
 				if next := apptest.Claims(t, rp.Exchange(again.Click("Continue")).IDToken); next["sub"] != claims["sub"] {
 					t.Errorf("another account: %v, %v", next["sub"], claims["sub"])

@@ -277,3 +277,17 @@ func FuzzParseKeys(f *testing.F) {
 		}
 	})
 }
+
+// RFC 8725 §3.1: a key that names an algorithm is good for no other, and a kid is matched whole.
+func TestKeySet_Matching(t *testing.T) {
+	t.Parallel()
+	set := keySet{{KeyID: "a", Algorithm: "RS256"}, {KeyID: "b"}}
+	for _, c := range []struct {
+		kid, alg string
+		want     int
+	}{{"a", "RS256", 1}, {"a", "PS256", 0}, {"b", "PS256", 1}, {"", "PS256", 1}, {"", "RS256", 2}, {"A", "RS256", 0}, {"c", "RS256", 0}} {
+		if got := len(set.matching(c.kid, c.alg)); got != c.want {
+			t.Errorf("%q %s: %d keys, want %d", c.kid, c.alg, got, c.want)
+		}
+	}
+}

@@ -159,3 +159,105 @@ func TestLink_Faults(t *testing.T) {
 		}
 	})
 }
+
+// Of two who take the last two ways in away at once, one is refused.
+func TestUnlink_TwoAtOnceLeaveOne(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		none := func(d *Deps) {
+			d.OtherWays = func(context.Context, id.User) (bool, error) { return false, nil }
+		}
+		r := newRig(t, db, none)
+		second := r.service(db, none)
+		for range 5 {
+			ada := r.user(id.New())
+			var links []Link
+			for _, sub := range []string{id.New(), id.New()} {
+				i := Identity{Provider: "corp", Issuer: r.op.URL, Subject: sub}
+				if _, err := r.link(ada, i); err != nil {
+					t.Fatal(err)
+				}
+				links = append(links, Link{Provider: i.Provider, Issuer: i.Issuer, Subject: sub, User: ada})
+			}
+			var refused atomic.Int64
+			var wg sync.WaitGroup
+			for i, s := range []*Service{r.Service, second} {
+				wg.Go(func() {
+					switch err := s.Unlink(t.Context(), links[i]); {
+					case errs.Is(err, errs.Conflict) && errs.As(err).Key == KeyLastWay:
+						refused.Add(1)
+					case err != nil:
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n, err := r.Count(t.Context(), ada); err != nil || n != 1 || refused.Load() != 1 {
+				t.Errorf("%d ways left, %d refused (%v)", n, refused.Load(), err)
+			}
+		}
+		// One with which nobody can sign in may go, whatever else there is.
+		ada := r.user("ada")
+		gone := Identity{Provider: "gone", Issuer: r.op.URL, Subject: "1"}
+		if _, err := r.link(ada, gone); err != nil {
+			t.Fatal(err)
+		}
+		r.must(r.Unlink(t.Context(), Link{Provider: gone.Provider, Issuer: gone.Issuer, Subject: gone.Subject, User: ada}))
+	})
+}
+
+// What waits is linked once, for whom it waits, and never instead of a sign-in.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var told []string
+		r := newRig(t, db, func(d *Deps) {
+			d.Linked = func(_ context.Context, user id.User, label string) error {
+				told = append(told, string(user)+" "+label)
+				return nil
+			}
+		})
+		ada, eve := r.user("ada"), r.user("eve")
+		complete := func(user id.User, thing string) {
+			t.Helper()
+			r.must(r.inTx(func(ctx context.Context) error { return r.Complete(ctx, user, thing) }))
+		}
+		park := func(p Parked) string {
+			t.Helper()
+			thing, err := r.Park(t.Context(), p)
+			r.must(err)
+			return thing
+		}
+		owns := func(i Identity, want id.User) {
+			t.Helper()
+			if owner, _ := r.Owner(t.Context(), i); owner != want {
+				t.Errorf("%s belongs to %q, want %q", i.Subject, owner, want)
+			}
+		}
+		thing := park(Parked{Identity: identity("1"), For: ada})
+		complete(eve, thing)
+		owns(identity("1"), "")
+		complete(ada, thing)
+		owns(identity("1"), ada)
+		r.must(r.Unlink(t.Context(), Link{Provider: "corp", Issuer: "https://corp.example", Subject: "1", User: ada}))
+		complete(ada, thing) // a second time it is nothing
+		owns(identity("1"), "")
+
+		thing = park(Parked{Identity: identity("2")})
+		r.clock.Advance(parkLife)
+		complete(eve, thing)
+		owns(identity("2"), "")
+		complete(eve, "nothing")
+
+		// Taken by another account meanwhile: the sign-in stands.
+		thing = park(Parked{Identity: identity("3"), For: ada})
+		if _, err := r.link(eve, identity("3")); err != nil {
+			t.Fatal(err)
+		}
+		complete(ada, thing)
+		owns(identity("3"), eve)
+		if len(told) != 1 || told[0] != "ada Corp" {
+			t.Errorf("told %q", told)
+		}
+	})
+}
