@@ -257,4 +257,3 @@ func TestAbuse_PagesAreNotShared(t *testing.T) {
 		}
 	})
 }
-
