@@ -125,7 +125,8 @@ func Next(f Facts) (Step, string) {
 		return f.stronger()
 	case f.TermsOwed:
 		return Terms, ""
-	case f.OfferDue:
+	case f.OfferDue && (f.Level >= 2 || !f.Known):
+		// A remembered browser proves nothing: no new key to the account on its word.
 		return Offer, ""
 	case (f.ConsentMissing || f.asks("consent")) && !f.Approved:
 		return Consent, ""

@@ -147,6 +147,8 @@ func TestNext_Table(t *testing.T) {
 		{"terms before consent", signedIn(func(f *Facts) { f.TermsOwed, f.ConsentMissing, f.OfferDue = true, true, true }), Terms, ""},
 		{"none, terms", signedIn(func(f *Facts) { f.TermsOwed, f.Prompt = true, []string{"none"} }), Refuse, InteractionRequired},
 		{"offer before consent", signedIn(func(f *Facts) { f.OfferDue, f.ConsentMissing = true, true }), Offer, ""},
+		{"no offer in a remembered browser", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level = true, true, 1 }), Done, ""},
+		{"offer after two factors there", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level = true, true, 2 }), Offer, ""},
 		{"none, offer", signedIn(func(f *Facts) { f.OfferDue, f.Prompt = true, []string{"none"} }), Done, ""},
 	} {
 		if step, code := Next(c.facts); step != c.step || code != c.code {
@@ -244,6 +246,7 @@ func checkAccounts(t *testing.T, f Facts, step Step, code string) {
 		"a second factor although all is off":           f.Mode == MFAOff && !f.Half && (step == MFA || step == Enroll),
 		"a loop: signed in here, login again":           f.User != "" && step == Login && f.Proved,
 		"an offer before what is owed":                  step == Offer && (f.TermsOwed || f.Deleting || f.short()),
+		"an offer on the word of a remembered browser":  step == Offer && f.Known && f.Level < 2,
 		"a refusal nobody asked for":                    step == Refuse && !none && code != UnmetAuthentication,
 		"a refusal for want of factors, without reason": code == UnmetAuthentication && !(f.Mode == MFAOff && f.TwoFactors && f.Level < 2),
 	} {
