@@ -49,7 +49,6 @@ CREATE TABLE outbox (
 	done_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (state, due_at);
-CREATE INDEX outbox_subject ON outbox (subject);
 
 -- identity/mfa
 CREATE TABLE totp_credential (

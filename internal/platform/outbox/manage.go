@@ -140,12 +140,3 @@ func (s *Service) DeleteDone(ctx context.Context, t time.Time, limit int) (int64
 	}
 	return q.Exec(ctx, sqlDeleteDone, store.Micros(t), limit)
 }
-
-// Forget removes the traces of messages about an account that is deleted. What still waits goes
-// out first, the notice of the deletion among it.
-func (s *Service) Forget(ctx context.Context, subject string) (int64, error) {
-	if subject == "" {
-		return 0, nil
-	}
-	return s.d.DB.Q(ctx).Exec(ctx, sqlForget, subject)
-}

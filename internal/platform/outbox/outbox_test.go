@@ -684,7 +684,7 @@ func TestManage_ListRetryDrop(t *testing.T) {
 	})
 }
 
-func TestDeleteDone_AndForget(t *testing.T) {
+func TestDeleteDone_KeepsWhatMayBeRetried(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p *post) {
 		ctx := t.Context()
@@ -711,15 +711,15 @@ func TestDeleteDone_AndForget(t *testing.T) {
 			t.Error("a dead message that expired keeps its payload")
 		}
 		waiting := p.put("done", time.Hour)
-		if n, err := p.Forget(ctx, "u1"); err != nil || n != 2 {
-			t.Errorf("forgot %d, %v", n, err)
+		if n, err := p.DeleteDone(ctx, p.clock.Now().Add(time.Second), 1); err != nil || n != 1 {
+			t.Errorf("deleted %d, %v", n, err)
+		}
+		if n, err := p.DeleteDone(ctx, p.clock.Now().Add(time.Second), 10); err != nil || n != 1 {
+			t.Errorf("deleted %d, %v", n, err)
 		}
 		p.deliver(1)
 		if p.item(waiting).State != Done {
 			t.Error("what waited was not delivered")
-		}
-		if n, err := p.DeleteDone(ctx, p.clock.Now().Add(time.Second), 10); err != nil || n != 1 {
-			t.Errorf("deleted %d, %v", n, err)
 		}
 	})
 }

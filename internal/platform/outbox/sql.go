@@ -59,5 +59,4 @@ const (
 	sqlEmpty      = `UPDATE outbox SET payload = $2 WHERE state = 'dead' AND expires_at <= $1 AND payload <> $2`
 	sqlDeleteDone = `DELETE FROM outbox WHERE id IN (
 		SELECT id FROM outbox WHERE state IN ('done', 'dead') AND done_at < $1 LIMIT $2)`
-	sqlForget = `DELETE FROM outbox WHERE subject = $1 AND state <> 'pending'`
 )
