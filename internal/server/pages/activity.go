@@ -57,7 +57,6 @@ var activityArgs = []struct{ detail, arg string }{{"name", "Name"}, {"provider",
 type deed struct {
 	Text, Where string
 	At          instant
-	Refused     bool
 }
 
 func (p *Pages) activity(w http.ResponseWriter, r *http.Request) error {
@@ -135,7 +134,7 @@ func deedOf(loc *locale, rec audit.Record, names map[id.Client]string) (deed, bo
 	for _, a := range activityArgs {
 		args = append(args, a.arg, rec.Detail[a.detail])
 	}
-	d := deed{Text: loc.T(key, args...), At: loc.instant(rec.At), Refused: rec.Result != audit.OK}
+	d := deed{Text: loc.T(key, args...), At: loc.instant(rec.At)}
 	if rec.Actor == "cli" {
 		d.Where = loc.T("activity.by_admin")
 		return d, true
