@@ -478,6 +478,38 @@ func TestMFA_SetUpInTheAccount(t *testing.T) {
 	})
 }
 
+// Another language or other colours in the middle of a set-up, or of a sign-in, change nothing of it.
+func TestMFA_LanguageKeepsThePlace(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{}, func(t *testing.T, a *apptest.App) {
+		person := a.Person(t)
+		b := a.Browser(t)
+		b.Open("/account/security/totp")
+		b.Login(person)
+		key := b.Click("act=begin").Element("key")
+		for _, press := range []string{"locale=ko", "theme=dark"} {
+			if p := at(t, b.Click(press), 200, "/account/security/totp"); p.Element("key") != key || !strings.Contains(p.Text(), "인증 앱") {
+				t.Errorf("%s:\n%s", press, p)
+			}
+		}
+		ph := &phone{t, a, key}
+		at(t, typed(b, ph.code(0)), 200, "/account/security/totp")
+		a.Clock.Advance(time.Minute)
+		b = a.Browser(t)
+		b.Open("/login")
+		b.Login(person)
+		b.Fill("trust", "1")
+		p := at(t, b.Click("locale=ko"), 200, "/mfa")
+		if !strings.Contains(p.Text(), "30일 동안") || !strings.Contains(p.Body, `name="trust" value="1" checked`) {
+			t.Errorf("what was ticked is gone:\n%s", p.Body)
+		}
+		at(t, b.Click("복구 코드 사용"), 200, "/mfa/recovery")
+		at(t, b.Click("locale=en"), 200, "/mfa/recovery")
+		b.Click("/mfa")
+		at(t, typed(b, ph.code(0)), 200, "/account")
+	})
+}
+
 // Twenty at once confirm one set-up: one set of recovery codes is shown, and it is the one that works.
 func TestMFA_SetUpTwentyAtOnce(t *testing.T) {
 	t.Parallel()

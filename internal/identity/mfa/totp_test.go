@@ -12,6 +12,7 @@ import (
 	"signet/internal/platform/errs"
 	"signet/internal/platform/onetime"
 	"signet/internal/platform/seal"
+	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
 )
 
@@ -143,6 +144,51 @@ func TestEnrol_WhatAppsRead(t *testing.T) {
 		path := e.QR.Path.Reveal()
 		if e.QR.Size < 21+8 || !strings.HasPrefix(path, "M4 4h7v1h-7z") || strings.Trim(path, "Mhvz -0123456789") != "" {
 			t.Errorf("QR of size %d: %.60s", e.QR.Size, path)
+		}
+	})
+}
+
+// Whatever fails on the way, either the app is set up with all that belongs to it, or nothing has
+// happened and the same code still does it.
+func TestEnrol_AllOrNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, f *fixture) {
+		confirm := func(db *store.DB, e mfa.Enrolment) error {
+			over := newFixture(t, db, f.clock)
+			return over.ConfirmTOTP(t.Context(), alice, e.ID, session, f.code(t, e.Secret, 0), func(ctx context.Context) error {
+				_, err := over.NewRecoveryCodes(ctx, alice)
+				return err
+			})
+		}
+		begin := func() mfa.Enrolment {
+			if _, err := f.Reset(t.Context(), alice); err != nil {
+				t.Fatal(err)
+			}
+			f.clock.Advance(time.Hour)
+			e, err := f.BeginTOTP(t.Context(), alice, session, "alice@example.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		counting, statements := storetest.FailAt(f.db, 0, storetest.Before)
+		if err := confirm(counting, begin()); err != nil {
+			t.Fatal(err)
+		}
+		for _, mode := range []storetest.Mode{storetest.Before, storetest.After} {
+			for n := int64(1); n < statements.Load(); n++ { // the last one gives the attempt back
+				e := begin()
+				broken, _ := storetest.FailAt(f.db, n, mode)
+				if err := confirm(broken, e); !errors.Is(err, storetest.ErrInjected) {
+					t.Errorf("statement %d failed: %v", n, err)
+				}
+				if got := f.factors(t, alice); got != (mfa.Factors{}) {
+					t.Errorf("statement %d failed: %+v", n, got)
+				}
+				if err := confirm(f.db, e); err != nil {
+					t.Errorf("statement %d failed, and so does another try: %v", n, err)
+				}
+			}
 		}
 	})
 }
