@@ -153,10 +153,15 @@ func userShow(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), merged{userJSON(a), map[string]int{"sessions": len(sessions)}})
+				factors, err := s.MFA.Of(cmd.Context(), a.ID)
+				if err != nil {
+					return err
 				}
-				return printFields(cmd.OutOrStdout(), append(userFields(a), field{"Sessions", strconv.Itoa(len(sessions))}))
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), merged{userJSON(a), map[string]any{"sessions": len(sessions), "factors": factorsJSON(factors)}})
+				}
+				return printFields(cmd.OutOrStdout(), append(userFields(a),
+					field{"Sessions", strconv.Itoa(len(sessions))}, field{"Second factors", factorsText(factors)}))
 			})
 		},
 	}

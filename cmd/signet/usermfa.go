@@ -3,14 +3,41 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"signet/internal/app"
+	"signet/internal/identity/mfa"
 	"signet/internal/identity/notice"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 )
+
+// factorsRecord are the second factors of an account in JSON.
+type factorsRecord struct {
+	TOTP          bool `json:"totp"`
+	Passkeys      int  `json:"passkeys"`
+	RecoveryCodes int  `json:"recovery_codes"` // unused ones
+}
+
+func factorsJSON(f mfa.Factors) factorsRecord {
+	return factorsRecord{TOTP: f.TOTP, Passkeys: f.Passkeys, RecoveryCodes: f.RecoveryLeft}
+}
+
+func factorsText(f mfa.Factors) string {
+	var list []string
+	if f.TOTP {
+		list = append(list, "authenticator app")
+	}
+	if f.Passkeys > 0 {
+		list = append(list, fmt.Sprintf("passkeys (%d)", f.Passkeys))
+	}
+	if f.RecoveryLeft > 0 {
+		list = append(list, fmt.Sprintf("recovery codes (%d left)", f.RecoveryLeft))
+	}
+	return dash(strings.Join(list, ", "))
+}
 
 // resetDone says what a reset took away.
 type resetDone struct {

@@ -50,6 +50,12 @@ func TestUserResetMFA(t *testing.T) {
 		}
 	})
 
+	if out := p.ok("", "show", "jane"); !strings.Contains(out, "authenticator app, recovery codes (10 left)") {
+		t.Errorf("%s", out)
+	}
+	if out := p.ok("", "show", "jane", "--json"); !strings.Contains(out, `"recovery_codes": 10`) {
+		t.Errorf("%s", out)
+	}
 	var got resetDone
 	if err := json.Unmarshal([]byte(p.ok("", "reset-mfa", "jane", "--passkeys", "--json")), &got); err != nil || !got.MFA || got.Browsers != 1 || got.Passkeys != 0 {
 		t.Errorf("%+v, %v", got, err)
