@@ -15,6 +15,8 @@ import (
 
 	"signet/internal/app/apptest"
 	"signet/internal/config"
+	"signet/internal/identity/passkey"
+	"signet/internal/identity/passkey/passkeytest"
 	"signet/internal/oauth/client"
 	"signet/internal/server"
 )
@@ -253,6 +255,66 @@ func TestAbuse_PagesAreNotShared(t *testing.T) {
 						t.Errorf("%s %s for %s: %s", method, r.Path, origins[i%len(origins)], name)
 					}
 				}
+			}
+		}
+	})
+}
+
+// Security case SE-12: what protects the account, or ends it, is changed only by who has signed in
+// within ten minutes. Each form of the account pages is in one of the two lists; a new one fails here
+// until somebody has thought about it.
+func TestAbuse_SensitiveActsNeedAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	fresh := []string{
+		"/account/username", "/account/address", "/account/data", "/account/delete", "/account/security/totp", "/account/security/recovery-codes",
+		"/account/passkeys/add", "/account/passkeys/{passkey}/remove", "/account/upstream",
+	}
+	free := []string{
+		"/account/profile", "/account/sessions", "/account/applications", "/account/security/browsers", "/account/passkeys", // what ends or names something
+		"/account/password",     // asks for the password itself
+		"/account/address/code", // asks for a code from the new address
+	}
+	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
+		person := a.Person(t)
+		b := a.Browser(t)
+		b.Open("/login")
+		at(t, b.Login(person), 200, "/account")
+		options, err := a.Passkeys.RegisterOptions(t.Context(), passkey.Owner{User: person.ID, Name: person.Name}, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := a.Passkeys.Register(t.Context(), person.ID, "test", passkeytest.New(a.URL).Create(t, options), "Key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Clock.Advance(11 * time.Minute)
+		for _, r := range a.Routes() {
+			if r.Method != http.MethodPost || r.Area != server.Browser || !strings.HasPrefix(r.Path, "/account/") {
+				continue
+			}
+			ask := func(cookies map[string]string) (int, bool) {
+				req := post(t, a, strings.ReplaceAll(r.Path, "{passkey}", key.ID), url.Values{})
+				for name, value := range cookies {
+					req.AddCookie(&http.Cookie{Name: name, Value: value})
+				}
+				resp, err := a.Client().Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				return resp.StatusCode, strings.HasPrefix(resp.Header.Get("Location"), "/signin/")
+			}
+			status, again := ask(b.Cookies())
+			switch {
+			case slices.Contains(fresh, r.Path) && (status != http.StatusSeeOther || !again):
+				t.Errorf("%s: %d with a sign-in of eleven minutes ago", r.Path, status)
+			case slices.Contains(free, r.Path) && again:
+				t.Errorf("%s asks for a fresh sign-in now: move it to the other list", r.Path)
+			case !slices.Contains(fresh, r.Path) && !slices.Contains(free, r.Path):
+				t.Errorf("%s is in neither list", r.Path)
+			}
+			if status, again := ask(nil); status != http.StatusSeeOther || !again {
+				t.Errorf("%s: %d to nobody", r.Path, status)
 			}
 		}
 	})
