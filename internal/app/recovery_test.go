@@ -201,6 +201,32 @@ func TestForgot_LooksAlike(t *testing.T) {
 	})
 }
 
+// Security case LG-03: nor do they take longer. Statements are counted where they are made (account's
+// TestAskReset_NobodyIsTheSameWork); here the whole request is timed, coarsely, for machines are busy.
+func TestForgot_KnownAndUnknownTakeAlike(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
+		took := map[bool][]time.Duration{}
+		for i := range 24 {
+			known, name := i%2 == 0, "stranger"+string(rune('a'+i))+"@example.com"
+			if known {
+				name = a.Person(t).Email
+			}
+			b := a.Browser(t)
+			b.Open("/forgot")
+			began := time.Now()
+			at(t, b.Submit(url.Values{"identifier": {name}}), 200, "/reset")
+			took[known] = append(took[known], time.Since(began))
+		}
+		for _, list := range took {
+			slices.Sort(list)
+		}
+		if k, u := took[true][6], took[false][6]; k > 4*u || u > 4*k {
+			t.Errorf("known %v, unknown %v", k, u)
+		}
+	})
+}
+
 // Security case RS-02: links lead to the configured address, whatever a request says about hosts.
 func TestForgot_ForgedHosts(t *testing.T) {
 	t.Parallel()
