@@ -130,6 +130,7 @@ func TestImports_OneDoorPerLibrary(t *testing.T) {
 		"github.com/go-jose/go-jose/v3": {},
 		"net/smtp":                      {},
 		"github.com/wneessen/go-mail":   {"internal/platform/mail"},
+		"github.com/go-webauthn":        {"internal/identity/passkey"},
 		"github.com/emersion/go-smtp":   {"internal/platform/mail/mailtest"},
 	}
 	for _, s := range sources(t) {

@@ -40,7 +40,7 @@ func (p *page) options(kind string) []byte {
 	return []byte(attr(n, "data-options"))
 }
 
-// Security case PK-01: no name, no password; a passkey that verified its holder counts for two.
+// No name, no password: a passkey that verified its holder counts for two.
 func TestPasskey_SignsInWithoutAName(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *site) {
@@ -241,7 +241,7 @@ func TestPasskey_ListRenameRemove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p = b.get("/account/passkeys/" + mine[0].ID + "/remove").at(200, "/remove")
+		p = b.get("/account/passkeys/"+mine[0].ID+"/remove").at(200, "/remove")
 		p = b.submit(p, "/remove").at(200, "/passkeys")
 		if n, err := s.Passkeys.Count(t.Context(), a.ID); err != nil || n != 0 || !strings.Contains(p.body, "The passkey is removed.") {
 			t.Errorf("%d are left (%v)", n, err)
