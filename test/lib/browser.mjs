@@ -27,13 +27,14 @@ export async function launch () {
  * A person's browser: a context with a page, which collects everything that goes wrong.
  * `expected` holds the statuses that this journey means to see (the console reports each).
  */
-export async function visitor (browser, { lang = 'en', js = true, scheme = 'light', width = 1280, expected = [] } = {}) {
+export async function visitor (browser, { lang = 'en', js = true, scheme = 'light', width = 1280, expected = [], anyCertificate = false } = {}) {
   const options = {
     javaScriptEnabled: js,
     locale: lang === 'ko' ? 'ko-KR' : 'en-US',
     colorScheme: scheme,
     viewport: { width, height: width < 500 ? 640 : 800 },
-    reducedMotion: 'reduce'
+    reducedMotion: 'reduce',
+    ignoreHTTPSErrors: anyCertificate
   }
   const context = await browser.newContext(options)
   context.setDefaultTimeout(15_000)
@@ -54,6 +55,30 @@ export async function visitor (browser, { lang = 'en', js = true, scheme = 'ligh
   context.on('page', watch)
   const page = await context.newPage()
   return { context, page, options, lang, js, scheme, width, complaints, close: () => context.close() }
+}
+
+/**
+ * Runs a visit and closes it. What fails is told with the address and the words of the page, and
+ * leaves a picture.
+ */
+export async function visit (browser, options, run) {
+  const who = await visitor(browser, options)
+  try {
+    await run(who)
+    assertQuiet(who)
+  } catch (err) {
+    throw await told(err, who.page)
+  } finally {
+    await who.close()
+  }
+}
+
+/** An error that tells where the page stood. */
+export async function told (err, page) {
+  if (page.isClosed()) return err
+  const words = await page.textContent('main').catch(() => '')
+  await picture(page, `failed-${Date.now()}`).catch(() => {})
+  return new Error(`at ${page.url()}: ${words.replace(/\s+/g, ' ').trim().slice(0, 300)}`, { cause: err })
 }
 
 /** Fails with everything that the visitor's pages complained about. */

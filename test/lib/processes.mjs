@@ -1,6 +1,6 @@
 // Child processes of the tests: started, waited for by condition, and never left behind.
 import { spawn, execFile } from 'node:child_process'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -70,6 +70,22 @@ export class Program {
       await fetch(url, { redirect: 'manual' })
       return true
     }, options)
+    if (this.exit) throw new Error(`${this.name} ended (${JSON.stringify(this.exit)}):\n${this.output}`)
+    return this
+  }
+
+  /** Waits until a port of the loopback takes connections. */
+  async listens (port) {
+    await until(`${this.name} to listen on ${port}`, async () => {
+      if (this.exit) return true
+      const socket = connect(port, '127.0.0.1')
+      try {
+        await once(socket, 'connect')
+        return true
+      } finally {
+        socket.destroy()
+      }
+    })
     if (this.exit) throw new Error(`${this.name} ended (${JSON.stringify(this.exit)}):\n${this.output}`)
     return this
   }

@@ -21,7 +21,7 @@ class Provider {
   }
 
   async start () {
-    this.program = new Program(binary, this.command())
+    this.program = new Program(binary, this.command(), { env: this.env })
     await this.program.answers(`${this.issuer}/.well-known/openid-configuration`)
     if (this.sample) await this.program.answers(this.sample)
     return this
@@ -61,6 +61,24 @@ class Dev extends Provider {
 
 class Serve extends Provider {
   command () { return ['serve', ...this.where] }
+
+  async start () {
+    if (!this.issuer.startsWith('https:')) return super.start()
+    this.program = new Program(binary, this.command(), { env: this.env })
+    await this.program.listens(this.port)
+    return this
+  }
+}
+
+/**
+ * A certificate for localhost that nobody trusts by itself: the folder has cert.pem and key.pem.
+ * Programs of ours trust it with SSL_CERT_FILE.
+ */
+export async function certificate () {
+  const dir = folder('certificate')
+  const { stdout } = await run('go', ['env', 'GOROOT'])
+  await run('go', ['run', join(stdout.trim(), 'src/crypto/tls/generate_cert.go'), '--host', 'localhost', '--ecdsa-curve', 'P256', '--ca'], { cwd: dir.path })
+  return dir
 }
 
 /** `signet dev` on an empty folder, with its sample application; `more` are further flags. */
@@ -74,32 +92,44 @@ export async function startDev (...more) {
 }
 
 /**
- * `signet serve` on a SQLite file of its own. `more` are lines of configuration; `files` stand
- * beside it.
+ * A place for `signet serve` on a SQLite file of its own: its issuer is known before it starts, so
+ * that others can be told. `start` takes lines of configuration, and files that stand beside it.
+ * With a certificate's folder it serves https.
  */
-export async function startServe (more = '', files = {}) {
+export async function reserve ({ tls, env } = {}) {
   const dir = folder('serve')
   const port = await freePort()
   const file = join(dir.path, 'signet.yaml')
-  writeFileSync(join(dir.path, 'master.key'), randomBytes(32).toString('base64') + '\n', { mode: 0o600 })
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(dir.path, name), content)
-  writeFileSync(file, [
-    `issuer: http://localhost:${port}`,
-    'database:',
-    `  path: ${join(dir.path, 'signet.db')}`,
-    `master_key_file: ${join(dir.path, 'master.key')}`,
-    `listen: 127.0.0.1:${port}`,
-    'management:',
-    '  listen: "off"',
-    'shutdown:',
-    '  delay: 0s',
-    'log:',
-    '  level: warn',
-    more,
-    ''
-  ].join('\n'))
-  return new Serve(['--config', file], dir, port).start()
+  const provider = new Serve(['--config', file], dir, port)
+  provider.env = env
+  if (tls) provider.issuer = provider.issuer.replace('http:', 'https:')
+  return {
+    issuer: provider.issuer,
+    start (more = '', files = {}) {
+      writeFileSync(join(dir.path, 'master.key'), randomBytes(32).toString('base64') + '\n', { mode: 0o600 })
+      for (const [name, content] of Object.entries(files)) writeFileSync(join(dir.path, name), content)
+      writeFileSync(file, [
+        `issuer: ${provider.issuer}`,
+        'database:',
+        `  path: ${join(dir.path, 'signet.db')}`,
+        `master_key_file: ${join(dir.path, 'master.key')}`,
+        `listen: 127.0.0.1:${port}`,
+        'management:',
+        '  listen: "off"',
+        'shutdown:',
+        '  delay: 0s',
+        'log:',
+        '  level: warn',
+        ...(tls ? ['tls:', `  cert_file: ${join(tls.path, 'cert.pem')}`, `  key_file: ${join(tls.path, 'key.pem')}`] : []),
+        more,
+        ''
+      ].join('\n'))
+      return provider.start()
+    }
+  }
 }
+
+export const startServe = async (...more) => (await reserve()).start(...more)
 
 /** `signet serve` on a new database of the test run's Postgres server. */
 export async function startOnPostgres () {

@@ -19,6 +19,8 @@ export function codeAt (key, step) {
   return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, '0')
 }
 
+const step = () => Math.floor(Date.now() / 30_000)
+
 /** An app with one key, which never shows a code twice: a used one would be refused as a replay. */
 export class App {
   constructor (key) {
@@ -26,8 +28,10 @@ export class App {
     this.last = 0
   }
 
+  /** Whether there is a code without waiting. */
+  get ready () { return step() + 1 > this.last }
+
   async code () {
-    const step = () => Math.floor(Date.now() / 30_000)
     // The next step's code is accepted already, so one wait of half a minute serves two codes.
     while (step() + 1 <= this.last) await pause(250)
     this.last = Math.max(this.last + 1, step())
