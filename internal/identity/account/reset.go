@@ -119,7 +119,8 @@ func (s *Service) refuseCode(ctx context.Context, p onetime.Purpose, action, thi
 }
 
 // Reset replaces the password of a user who has proven, at that time, to read the account's mail.
-// A password or address that was changed since makes the proof worthless: errs.Conflict. Whatever
+// A password or address that was changed since, or an EndProofs, makes the proof worthless:
+// errs.Conflict. Whatever
 // else was pending by mail ends; what must end with it besides, all sessions, grants and remembered
 // browsers, is given as also and runs in the same transaction. Second factors stay.
 func (s *Service) Reset(ctx context.Context, user id.User, proved time.Time, next seal.Secret, also ...func(context.Context) error) error {
@@ -140,6 +141,9 @@ func (s *Service) Reset(ctx context.Context, user id.User, proved time.Time, nex
 		if err := s.mustHit(ctx, sqlTouch, string(user), now); err != nil {
 			return err
 		}
+		if a, err = s.ByID(ctx, user); err != nil {
+			return err
+		}
 		var newer int64
 		if err := s.db.Q(ctx).QueryRow(ctx, sqlAddressesSince, string(user), store.Micros(proved)).Scan(&newer); err != nil {
 			return err
@@ -148,8 +152,8 @@ func (s *Service) Reset(ctx context.Context, user id.User, proved time.Time, nex
 		if err != nil {
 			return err
 		}
-		if n == 0 || newer > 0 {
-			return errs.New(errs.Conflict, "reset_overtaken", errors.New("password or address changed since the proof"))
+		if n == 0 || newer > 0 || a.ProofsSince.After(proved) || a.Status != Active {
+			return errs.New(errs.Conflict, "reset_overtaken", errors.New("the account changed since the proof"))
 		}
 		if err := s.voidMailed(ctx, user); err != nil {
 			return err

@@ -371,6 +371,14 @@ func TestReset_OvertakenByPasswordOrAddress(t *testing.T) {
 		if err := f.Reset(f.ctx(), a.ID, proved, "another one altogether"); !errs.Is(err, errs.Conflict) {
 			f.t.Errorf("after a change of password: %v", err)
 		}
+		proved = f.clock.Now()
+		f.clock.Advance(time.Second)
+		if err := f.EndProofs(f.ctx(), a.ID); err != nil {
+			f.t.Fatal(err)
+		}
+		if err := f.Reset(f.ctx(), a.ID, proved, "another one altogether"); !errs.Is(err, errs.Conflict) {
+			f.t.Errorf("after the end of all sign-ins: %v", err)
+		}
 		b := f.person("lee@example.com")
 		proved = f.clock.Now()
 		f.clock.Advance(time.Second)
