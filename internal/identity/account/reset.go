@@ -120,9 +120,9 @@ func (s *Service) refuseCode(ctx context.Context, p onetime.Purpose, action, thi
 
 // Reset replaces the password of a user who has proven, at that time, to read the account's mail.
 // A password or address that was changed since, or an EndProofs, makes the proof worthless:
-// errs.Conflict. Whatever
-// else was pending by mail ends; what must end with it besides, all sessions, grants and remembered
-// browsers, is given as also and runs in the same transaction. Second factors stay.
+// errs.Conflict. Whatever else was pending by mail ends; what must end with it besides, all sessions,
+// grants and remembered browsers, is given as also and runs in the same transaction. Second factors
+// stay.
 func (s *Service) Reset(ctx context.Context, user id.User, proved time.Time, next seal.Secret, also ...func(context.Context) error) error {
 	a, err := s.ByID(ctx, user)
 	if err != nil {
