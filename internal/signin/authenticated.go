@@ -48,7 +48,7 @@ func (s *Service) Authenticated(ctx context.Context, j *Journey, p Proof, curren
 			return err
 		}
 		if owed {
-			st = state{Half: &half{User: p.User, Events: events, Offer: p.Offer, New: p.New}, Parked: keepLink(j.state.Parked)}
+			st = state{Half: &half{User: p.User, Events: events, At: s.clock.Now(), Offer: p.Offer, New: p.New}, Parked: keepLink(j.state.Parked)}
 			out = Outcome{}
 			return s.step(ctx, j, st, false)
 		}
@@ -98,7 +98,7 @@ func (s *Service) SecondFactor(ctx context.Context, j *Journey, e session.Event,
 	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
 		if h := j.state.Half; h != nil {
 			// Whoever replaces a password ends what it had opened; this half must not be missed.
-			if err := s.accounts.HoldProof(ctx, h.User, h.Events[0].At); err != nil {
+			if err := s.accounts.HoldProof(ctx, h.User, h.At); err != nil {
 				return err
 			}
 			out, st, err = s.enter(ctx, j, h.User, append(j.HalfEvents(), e), current, entry{offer: h.Offer, isNew: h.New, trust: trust})

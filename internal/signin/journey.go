@@ -113,8 +113,10 @@ type state struct {
 type half struct {
 	User   id.User         `json:"user"`
 	Events []session.Event `json:"events"`
-	Offer  bool            `json:"offer,omitempty"`
-	New    bool            `json:"new,omitempty"`
+	// At is when it was proven here; the event of another provider may be older.
+	At    time.Time `json:"at"`
+	Offer bool      `json:"offer,omitempty"`
+	New   bool      `json:"new,omitempty"`
 }
 
 // Parked names what a journey may wait for. The value is chosen by our code, mostly the id of a

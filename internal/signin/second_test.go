@@ -254,3 +254,31 @@ func TestSecondFactor_EndedBetweenTheFactors(t *testing.T) {
 		}
 	})
 }
+
+// What another provider says about when it asked may lie before everything here was ended: the proof
+// counts from when it came.
+func TestSecondFactor_UpstreamSignInOlderThanTheEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		ctx, alice := t.Context(), r.user("alice")
+		r.withTOTP(alice)
+		if err := r.EndOthers(ctx, alice, ""); err != nil {
+			t.Fatal(err)
+		}
+		there := r.clock.Now().Add(-time.Hour)
+		r.clock.Advance(time.Second)
+		j := r.begin(r.request(r.app(true), nil))
+		if _, err := r.Authenticated(ctx, j, Proof{User: alice, Event: session.Event{Method: session.Upstream, At: there}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		j = r.load(j.ID)
+		r.owes(j, nil, MFA)
+		out, err := r.SecondFactor(ctx, j, session.Event{Method: session.TOTP}, false, nil)
+		if err != nil || out.Session == nil {
+			t.Fatalf("%+v %v", out, err)
+		}
+		if got := out.Session.Events[0].At; !got.Equal(there) {
+			t.Errorf("signed in there at %s, noted as %s", there, got)
+		}
+	})
+}

@@ -125,7 +125,8 @@ func (s *Service) Policy() Policy { return s.policy }
 // person is signed in and owes nothing, with an error for prompt=none. Otherwise it parks the
 // request and returns the journey. sess is nil when nobody is signed in.
 func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Request, sess *session.Session) (*oauth.Response, id.Journey, error) {
-	f := s.facts(&Journey{Request: r}, sess)
+	asked := &Journey{Request: r}
+	f := s.facts(asked, sess)
 	if s.policy.TermsVersion != "" && sess != nil {
 		a, err := s.accounts.ByID(ctx, sess.User)
 		if err != nil && !errs.Is(err, errs.NotFound) {
@@ -145,7 +146,7 @@ func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Reques
 	if step == Done {
 		// Issuing reads the state of user, session and consent once more, in its own
 		// statement; so the account needs no read of its own here.
-		resp, err := s.engine.Issue(ctx, r, loginOf(r, sess))
+		resp, err := s.engine.Issue(ctx, r, s.login(asked, sess))
 		refused := refusal(err)
 		switch {
 		case err == nil:
@@ -248,7 +249,7 @@ func (s *Service) strength(ctx context.Context, j *Journey, f *Facts, o *Owed) e
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
-		void := a.Status != account.Active || a.ProofsSince.After(h.Events[0].At)
+		void := a.Status != account.Active || a.ProofsSince.After(h.At)
 		if f.Half = err == nil && !void; f.Half {
 			o.Half = &a
 		}
@@ -362,7 +363,7 @@ func (s *Service) Finish(ctx context.Context, j *Journey, sess *session.Session)
 		if err := s.step(ctx, j, j.state, true); err != nil || j.Request == nil {
 			return err
 		}
-		resp, err = s.engine.Issue(ctx, j.Request, loginOf(j.Request, sess))
+		resp, err = s.engine.Issue(ctx, j.Request, s.login(j, sess))
 		return err
 	})
 	if refused := refusal(err); refused != nil {
@@ -420,8 +421,9 @@ func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session
 	return errs.Wrap("end sign-ins", err)
 }
 
-func loginOf(r *oauth.Request, sess *session.Session) oauth.Login {
-	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: sess.ACR(r.ACRValues...), AMR: sess.AMR()}
+// login is what an application is told of a sign-in.
+func (s *Service) login(j *Journey, sess *session.Session) oauth.Login {
+	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: sess.ACR(j.Request.ACRValues...), AMR: sess.AMR()}
 }
 
 // refusal returns the protocol error in err if the application may hear it: the user, session,
