@@ -405,6 +405,14 @@ func TestUpstream_Callback(t *testing.T) {
 			t.Errorf("as a form of another site: %s", p)
 		}
 		w.nobodyIsIn(other)
+		head, err := http.NewRequestWithContext(t.Context(), http.MethodHead, back, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head.AddCookie(&http.Cookie{Name: "signet_browser", Value: b.Cookies()["signet_browser"]})
+		if res, err := w.Client().Do(head); err != nil || res.StatusCode != http.StatusNoContent {
+			t.Errorf("HEAD: %v %v", res, err)
+		}
 		at(t, b.Arrive(back), 200, "/account")
 		at(t, b.Arrive(back), 200, "") // "finished", or the account page: nothing new
 		if n := w.Count(t, "session"); n != 1 {

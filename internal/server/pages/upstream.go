@@ -232,6 +232,10 @@ func upstreamProblem(w http.ResponseWriter, loc *locale, label string, err error
 // upstreamBack takes the answer of a provider. It comes from another site, so nothing in it counts
 // but what the state proves: which browser left, for whom, and where it was.
 func (p *Pages) upstreamBack(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodHead { // whoever only looks uses nothing up
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return errs.New(errs.Invalid, "", err)
