@@ -66,8 +66,9 @@ type Facts struct {
 	Disabled  bool    // the account may not sign in any more
 	AuthTime  time.Time
 	Now       time.Time
-	Level     int  // factors proven in the session
+	Level     int  // factors proven in the session, the second one as recently as asked (stale)
 	Resistant bool // a passkey that verified its holder among them
+	Recent    int  // factors proven, the second one recently enough to set up another under it
 	Known     bool // the browser was remembered instead of a second factor
 	TOTP      bool // the account has an authenticator app set up
 	Passkeys  bool // or passkeys
@@ -125,7 +126,7 @@ func Next(f Facts) (Step, string) {
 		return f.stronger()
 	case f.TermsOwed:
 		return Terms, ""
-	case f.OfferDue && (f.Level >= 2 || !f.Known):
+	case f.OfferDue && (f.Recent >= 2 || !f.Known):
 		// A remembered browser proves nothing: no new key to the account on its word.
 		return Offer, ""
 	case (f.ConsentMissing || f.asks("consent")) && !f.Approved:
@@ -199,7 +200,26 @@ func (f Facts) reaches(acr string) bool {
 	return false
 }
 
-// fresh is how recent a sign-in must be for a second factor to be set up under it.
+// clocks is how far the clocks of instances, and of a provider, may be apart.
+const clocks = time.Minute
+
+// stale says which second factors are too old to count, where a new sign-in was asked for: a code of
+// last week is none, whatever the password of today (OIDC Core §3.1.2.1, max_age and prompt). Those
+// of the journey itself, begun at that time, always count.
+func (f Facts) stale(begun time.Time) func(at time.Time) bool {
+	return func(at time.Time) bool {
+		switch {
+		case !begun.IsZero() && !at.Before(begun.Add(-clocks)):
+			return false
+		case f.MaxAge != nil:
+			return *f.MaxAge <= 0 || f.Now.Unix()-at.Unix() > *f.MaxAge
+		}
+		return f.asks("login")
+	}
+}
+
+// fresh is how recent a sign-in must be for a second factor to be set up under it, with the one that
+// there is.
 const fresh = 10 * time.Minute
 
 // stronger is the way to more proof: the second factor, or first a sign-in that is recent enough to
@@ -220,6 +240,9 @@ func (f Facts) stronger() (Step, string) {
 func (f Facts) resistantOnly() bool {
 	if f.Level < 2 && (f.TwoFactors || f.Mode == MFARequired && !f.Known) {
 		return false // two factors first
+	}
+	if f.TOTP && !f.Passkeys && f.Recent < 2 {
+		return false // there is no passkey yet: the app first, before one is set up beside it
 	}
 	return !slices.Contains(f.ACRValues, session.TwoFactors) && slices.Contains(f.ACRValues, session.PhishingResistant)
 }

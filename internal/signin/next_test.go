@@ -130,7 +130,12 @@ func TestNext_Table(t *testing.T) {
 		{"acr 2fa, remembered", signedIn(func(f *Facts) { f.ACRValues, f.Known, f.TOTP = []string{session.TwoFactors}, true, true }), MFA, ""},
 		{"acr 2fa, all off", signedIn(func(f *Facts) { f.ACRValues, f.Mode = []string{session.TwoFactors}, MFAOff }), Done, ""},
 		{"acr 2fa or 1fa", signedIn(func(f *Facts) { f.ACRValues = []string{session.TwoFactors, session.OneFactor} }), Done, ""},
-		{"acr phr, an app", signedIn(func(f *Facts) { f.ACRValues, f.TOTP, f.Level = []string{session.PhishingResistant}, true, 2 }), Enroll, ""},
+		{"acr phr, an app", signedIn(func(f *Facts) {
+			f.ACRValues, f.TOTP, f.Level, f.Recent = []string{session.PhishingResistant}, true, 2, 2
+		}), Enroll, ""},
+		{"acr phr, an app proven a while ago", signedIn(func(f *Facts) {
+			f.ACRValues, f.TOTP, f.Level, f.Recent = []string{session.PhishingResistant}, true, 2, 1
+		}), MFA, ""},
 		{"acr phr, a passkey", signedIn(func(f *Facts) { f.ACRValues, f.Passkeys, f.Level = []string{session.PhishingResistant}, true, 2 }), MFA, ""},
 		{"acr phr, reached", signedIn(func(f *Facts) { f.ACRValues, f.Resistant, f.Level = []string{session.PhishingResistant}, true, 2 }), Done, ""},
 		{"acr phr or 2fa", signedIn(func(f *Facts) { f.ACRValues, f.Level = []string{session.PhishingResistant, session.TwoFactors}, 2 }), Done, ""},
@@ -148,7 +153,8 @@ func TestNext_Table(t *testing.T) {
 		{"none, terms", signedIn(func(f *Facts) { f.TermsOwed, f.Prompt = true, []string{"none"} }), Refuse, InteractionRequired},
 		{"offer before consent", signedIn(func(f *Facts) { f.OfferDue, f.ConsentMissing = true, true }), Offer, ""},
 		{"no offer in a remembered browser", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level = true, true, 1 }), Done, ""},
-		{"offer after two factors there", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level = true, true, 2 }), Offer, ""},
+		{"offer after two factors there", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level, f.Recent = true, true, 2, 2 }), Offer, ""},
+		{"offer after two factors there, long ago", signedIn(func(f *Facts) { f.OfferDue, f.Known, f.Level, f.Recent = true, true, 2, 1 }), Done, ""},
 		{"none, offer", signedIn(func(f *Facts) { f.OfferDue, f.Prompt = true, []string{"none"} }), Done, ""},
 	} {
 		if step, code := Next(c.facts); step != c.step || code != c.code {
@@ -202,7 +208,7 @@ func TestNext_InvariantsOfAccounts(t *testing.T) {
 		for _, mode := range []Mode{MFAOff, MFAOptional, MFARequired} {
 			for _, acr := range acrs {
 				for level := range 3 {
-					for flags := range 1 << 12 {
+					for flags := range 1 << 13 {
 						is := func(bit int) bool { return flags>>bit&1 == 1 }
 						f := Facts{
 							Prompt: prompt, Mode: mode, ACRValues: acr, Now: noon, AuthTime: noon.Add(-time.Minute), Level: level,
@@ -211,6 +217,9 @@ func TestNext_InvariantsOfAccounts(t *testing.T) {
 						}
 						if level > 0 {
 							f.User = "alice"
+						}
+						if f.Recent = level; is(12) {
+							f.Recent = min(level, 1)
 						}
 						step, code := Next(f)
 						seen[step]++
@@ -246,7 +255,8 @@ func checkAccounts(t *testing.T, f Facts, step Step, code string) {
 		"a second factor although all is off":           f.Mode == MFAOff && !f.Half && (step == MFA || step == Enroll),
 		"a loop: signed in here, login again":           f.User != "" && step == Login && f.Proved,
 		"an offer before what is owed":                  step == Offer && (f.TermsOwed || f.Deleting || f.short()),
-		"an offer on the word of a remembered browser":  step == Offer && f.Known && f.Level < 2,
+		"an offer on the word of a remembered browser":  step == Offer && f.Known && f.Recent < 2,
+		"setting up beside an app that was not proven":  step == Enroll && f.TOTP && !f.Half && f.Recent < 2,
 		"a refusal nobody asked for":                    step == Refuse && !none && code != UnmetAuthentication,
 		"a refusal for want of factors, without reason": code == UnmetAuthentication && !(f.Mode == MFAOff && f.TwoFactors && f.Level < 2),
 	} {

@@ -300,17 +300,10 @@ func (s *Service) facts(j *Journey, sess *session.Session) Facts {
 	if sess == nil {
 		return f
 	}
-	if l := j.Local; l != nil && l.Strong && l.MaxAge != nil {
-		recent := *sess
-		recent.Events = slices.DeleteFunc(slices.Clone(sess.Events), func(e session.Event) bool {
-			return f.Now.Sub(e.At) > time.Duration(*l.MaxAge)*time.Second
-		})
-		f.User, f.AuthTime, f.Level = sess.User, sess.AuthTime(), recent.Level()
-		f.Known = sess.Has(session.KnownBrowser)
-		f.Proved = j.state.Session == sess.ID && j.state.User == sess.User && j.state.Proved
-		return f
-	}
-	f.User, f.AuthTime, f.Level, f.Resistant, f.Known = sess.User, sess.AuthTime(), sess.Level(), sess.Resistant(), sess.Has(session.KnownBrowser)
+	counted := sess.Without(f.stale(j.CreatedAt))
+	f.User, f.AuthTime, f.Level, f.Resistant = sess.User, sess.AuthTime(), counted.Level(), counted.Resistant()
+	f.Recent = sess.Without(func(at time.Time) bool { return f.Now.Sub(at) > fresh }).Level()
+	f.Known = sess.Has(session.KnownBrowser)
 	if j.state.Session == sess.ID && j.state.User == sess.User {
 		f.Proved, f.Chosen, f.Approved = j.state.Proved, j.state.Chosen, j.state.Approved
 	}
@@ -423,7 +416,8 @@ func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session
 
 // login is what an application is told of a sign-in.
 func (s *Service) login(j *Journey, sess *session.Session) oauth.Login {
-	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: sess.ACR(j.Request.ACRValues...), AMR: sess.AMR()}
+	counted := sess.Without(s.facts(j, nil).stale(j.CreatedAt))
+	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: counted.ACR(j.Request.ACRValues...), AMR: counted.AMR()}
 }
 
 // refusal returns the protocol error in err if the application may hear it: the user, session,

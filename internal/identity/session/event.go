@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"signet/internal/platform/store"
 )
@@ -61,6 +62,13 @@ func Level(events []Event) int {
 		return 1
 	}
 	return 0
+}
+
+// Without is the session as if what was held, proven at a time that is stale, had not been. What is
+// known stays: whoever is asked for the second factor alone has both.
+func (s Session) Without(stale func(at time.Time) bool) Session {
+	s.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e Event) bool { return factors[e.Method].held && stale(e.At) })
+	return s
 }
 
 // Level is how many factors were proven in the session.
