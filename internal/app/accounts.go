@@ -131,6 +131,6 @@ func (s *Services) otherWays(ctx context.Context, user id.User) (bool, error) {
 	if has, err := s.Accounts.HasPassword(ctx, user); has || err != nil {
 		return has, err
 	}
-	n, err := s.Upstreams.Count(ctx, user)
+	n, err := s.Upstreams.HeldCount(ctx, user)
 	return n > 0, err
 }

@@ -88,6 +88,16 @@ func (s *Service) Count(ctx context.Context, user id.User) (int, error) {
 	return n, err
 }
 
+// HeldCount is Count for whoever is about to take another way in away: links that are being removed
+// at this moment are waited for, and those that are left stay until the transaction of ctx ends.
+func (s *Service) HeldCount(ctx context.Context, user id.User) (int, error) {
+	store.MustTx(ctx)
+	if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlHold, string(user)); err != nil {
+		return 0, errs.Wrap("hold upstream identities", err)
+	}
+	return s.Count(ctx, user)
+}
+
 // Works reports whether one can sign in with l: its provider is configured, under the same issuer.
 func (s *Service) Works(l Link) bool {
 	p := s.find(l.Provider)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
@@ -258,6 +259,39 @@ func TestComplete(t *testing.T) {
 		owns(identity("3"), eve)
 		if len(told) != 1 || told[0] != "ada Corp" {
 			t.Errorf("told %q", told)
+		}
+	})
+}
+
+// Whoever takes another way in away sees what a removal at the same moment leaves.
+func TestHeldCount_WaitsForRemovals(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		ada, i := r.user("ada"), Identity{Provider: "corp", Issuer: r.op.URL, Subject: "1"}
+		if _, err := r.link(ada, i); err != nil {
+			t.Fatal(err)
+		}
+		begun, counted := make(chan struct{}), make(chan int, 1)
+		go func() {
+			<-begun
+			n := -1
+			err := r.inTx(func(ctx context.Context) (err error) {
+				n, err = r.HeldCount(ctx, ada)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			counted <- n
+		}()
+		var once sync.Once
+		r.must(r.Unlink(t.Context(), Link{Provider: "corp", Issuer: r.op.URL, Subject: "1", User: ada}, func(context.Context) error {
+			once.Do(func() { close(begun) })
+			time.Sleep(100 * time.Millisecond) // time for a count that would not wait
+			return nil
+		}))
+		if n := <-counted; n != 0 {
+			t.Errorf("%d ways counted while the only one was being removed", n)
 		}
 	})
 }

@@ -12,7 +12,7 @@ const (
 		ON CONFLICT (provider, issuer, subject) DO NOTHING`
 	sqlTouch = `UPDATE upstream_identity SET last_login_at = $5, label = $6
 		WHERE provider = $1 AND issuer = $2 AND subject = $3 AND account_id = $4`
-	// Changes nothing, but makes everybody who would unlink an identity of this account wait.
+	// Changes nothing, but makes everybody who would take a way in of this account away wait.
 	sqlHold   = `UPDATE upstream_identity SET label = label WHERE account_id = $1`
 	sqlDelete = `DELETE FROM upstream_identity WHERE provider = $1 AND issuer = $2 AND subject = $3 AND account_id = $4`
 )
