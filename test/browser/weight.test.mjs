@@ -99,7 +99,7 @@ test('password managers: tokens, names and a stable form on login, sign-up and c
   const common = { method: 'post', limit: -1, submit: true, label: true }
   try {
     await page.goto(ask())
-    assert.deepEqual(await field('identifier'), { ...common, name: 'identifier', type: 'text', autocomplete: 'username', capitalize: 'none', spell: 'false' })
+    assert.deepEqual(await field('identifier'), { ...common, name: 'identifier', type: 'text', autocomplete: 'username webauthn', capitalize: 'none', spell: 'false' })
     assert.deepEqual(await field('password'), { ...common, name: 'password', type: 'password', autocomplete: 'current-password', capitalize: 'none', spell: 'false' })
 
     await page.goto(`${provider.issuer}/signup`)

@@ -1,5 +1,5 @@
-// Passkeys. Where this does not run, or the browser has none, nothing of it shows. A page has
-//   data-passkey="get" or "create"   a hidden element with a form; data-options are for the browser,
+// Passkeys. Where this does not run (passkey.css), or the browser has none, nothing of it shows. A page has
+//   data-passkey="get" or "create"   an element with a form; data-options are for the browser,
 //                                    data-fresh the address of newer ones, data-conditional offers
 //                                    passkeys in the autofill of a field, data-upgrade are options for
 //                                    a passkey that the browser may make by itself
@@ -86,7 +86,6 @@ const setUp = (box) => {
       if ("conditional" in box.dataset) wait();
     }
   });
-  box.hidden = false;
   conditional();
 
   // The server offers a passkey only to those whose browser can make one.
@@ -103,8 +102,10 @@ const setUp = (box) => {
 const signals = { all: ["signalAllAcceptedCredentials", "signalCurrentUserDetails"], unknown: ["signalUnknownCredential"] };
 if (api) {
   for (const box of document.querySelectorAll("[data-passkey]")) setUp(box);
-  for (const box of document.querySelectorAll("[data-unable]")) box.hidden = true;
   for (const box of document.querySelectorAll("[data-signal]")) {
     for (const name of signals[box.dataset.signal]) api[name]?.(JSON.parse(box.dataset.about)).catch(() => {});
   }
+} else {
+  for (const box of document.querySelectorAll("[data-passkey]")) box.hidden = true;
+  for (const box of document.querySelectorAll("[data-unable]")) box.dataset.unable = "shown";
 }

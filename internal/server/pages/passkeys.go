@@ -51,8 +51,8 @@ func (p *Pages) passkeyRoutes() []server.Route {
 	return routes
 }
 
-// passkeyForm is a button that asks the browser for a passkey (templates/parts.html). It is hidden
-// until static/passkey.js shows it.
+// passkeyForm is a button that asks the browser for a passkey (templates/parts.html). Without script
+// it is not there (static/passkey.css).
 type passkeyForm struct {
 	Kind, Action, Fresh string // get or create; where the answer goes; where newer options are
 	Options, Upgrade    string // JSON
