@@ -37,8 +37,8 @@ type waiting struct {
 // Waiting is a sign-up that waits for the proof of its address, as the browser where it began sees
 // it: the same for an address that somebody has already.
 type Waiting struct {
-	Email, Name string
-	ExpiresAt   time.Time
+	Email, Name      string
+	Began, ExpiresAt time.Time
 	// Made is the account, once the link was used: "" before.
 	Made id.User
 	// Over says that no code and no link of it works any more.
@@ -187,7 +187,7 @@ func (s *Service) SignUpWaiting(ctx context.Context, journey id.Journey, thing s
 		return Waiting{}, errs.Wrap("sign-up", err)
 	}
 	out := Waiting{
-		Email: w.Email, Name: w.Name, ExpiresAt: t.ExpiresAt,
+		Email: w.Email, Name: w.Name, Began: t.CreatedAt, ExpiresAt: t.ExpiresAt,
 		Over: t.Used || t.Tries >= onetime.MaxTries || !s.clock.Now().Before(t.ExpiresAt),
 	}
 	switch _, err := s.ByID(ctx, w.User); {

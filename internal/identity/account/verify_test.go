@@ -91,7 +91,7 @@ func TestRequestSignUp_CodeMakesAVerifiedAccount(t *testing.T) {
 			f.t.Errorf("what waits is in clear: %v", err)
 		}
 		w, err := f.SignUpWaiting(f.ctx(), here, thing)
-		if diff := cmp.Diff(Waiting{Email: "Noor@example.com", Name: "Noor", ExpiresAt: start.Add(SignUpLife)}, w); diff != "" || err != nil {
+		if diff := cmp.Diff(Waiting{Email: "Noor@example.com", Name: "Noor", Began: start, ExpiresAt: start.Add(SignUpLife)}, w); diff != "" || err != nil {
 			f.t.Errorf("%v %s", err, diff)
 		}
 		if _, err := f.FinishSignUp(f.ctx(), "journey-2", thing, code); !errs.Is(err, errs.NotFound) {

@@ -318,6 +318,33 @@ func TestLinks_InAnotherBrowser(t *testing.T) {
 	})
 }
 
+// The browser where a sign-up began goes on without a password once the account was made elsewhere, but
+// not after its owner has ended everything.
+func TestLinks_EverythingEndedSince(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(t *testing.T, s *site) {
+		b := s.browser()
+		waiting := b.asks(b.get("/signup"), "noor@example.com").at(200, "/verify")
+		_, _, link := s.mailTo("noor@example.com")
+		phone := s.browser()
+		phone.submit(phone.get(link).at(200, "/m"), "/m", "password", secret).at(200, "/m")
+		a, err := s.Accounts.ByIdentifier(t.Context(), "noor@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.clock.Advance(time.Minute)
+		if err := s.Journeys.EndOthers(t.Context(), a.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		b.submit(waiting, "/linked").at(200, "/login")
+		if s.count("session") != 0 || b.cookie("signet_session") != "" {
+			t.Error("signed in on the word of a sign-up from before the end")
+		}
+		b.get(waiting.path).at(200, "/signup") // nothing waits any more
+		b.submit(b.get("/login"), "/login", "identifier", "noor@example.com", "password", secret).at(200, "/account")
+	})
+}
+
 // Twenty posts of one code at once make one account and one session, and nobody sees an error page.
 func TestSignUp_TwentyPostsOfOneCode(t *testing.T) {
 	t.Parallel()

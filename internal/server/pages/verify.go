@@ -75,7 +75,7 @@ func (p *Pages) verifyCode(w http.ResponseWriter, r *http.Request) error {
 	page := p.verifyView(r, v, waiting.Email)
 	switch {
 	case waiting.Made != "": // the link was faster
-		return p.signUpMade(w, r, v, waiting.Made, form.Get("can_passkey") == "1")
+		return p.signUpMade(w, r, v, waiting, form.Get("can_passkey") == "1")
 	case form.Get("code") == "":
 		return p.render(w, http.StatusUnprocessableEntity, "verify", page.fail("code", v.loc.T("problem.required")))
 	}
@@ -135,7 +135,7 @@ func (p *Pages) verifyAgain(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if waiting.Made != "" {
-		return p.signUpMade(w, r, v, waiting.Made, false)
+		return p.signUpMade(w, r, v, waiting, false)
 	}
 	j := *v.j
 	err = p.d.Accounts.ResendSignUp(r.Context(), v.j.ID, v.j.Parked(signin.ParkedSignUp), p.parkSignUp(&j, v))
@@ -159,15 +159,30 @@ func (p *Pages) verifyLinked(w http.ResponseWriter, r *http.Request) error {
 		page := p.verifyView(r, v, waiting.Email)
 		return p.render(w, http.StatusUnprocessableEntity, "verify", page.fail("", v.loc.T("verify.not_yet")))
 	}
-	return p.signUpMade(w, r, v, waiting.Made, form.Get("can_passkey") == "1")
+	return p.signUpMade(w, r, v, waiting, form.Get("can_passkey") == "1")
 }
 
 // signUpMade signs in whoever began the sign-up, once the link made the account in another browser.
-// There the password was asked for that was chosen here, so it is one person.
-func (p *Pages) signUpMade(w http.ResponseWriter, r *http.Request, v *visit, user id.User, passkeys bool) error {
+// There the password was asked for that was chosen here, so it is one person; but if everything was
+// signed out since, that goes for this browser too.
+func (p *Pages) signUpMade(w http.ResponseWriter, r *http.Request, v *visit, made account.Waiting, passkeys bool) error {
 	var out signin.Outcome
+	var ended bool
 	j := *v.j
-	if err := p.newcomer(&j, v, passkeys, &out)(r.Context(), account.Account{ID: user}); err != nil {
+	err := p.d.DB.InTx(r.Context(), func(ctx context.Context) error {
+		err := p.d.Accounts.HoldProof(ctx, made.Made, made.Began)
+		if ended = errs.Is(err, errs.Conflict); err != nil {
+			return err
+		}
+		return p.newcomer(&j, v, passkeys, &out)(ctx, account.Account{ID: made.Made})
+	})
+	if ended {
+		if err := p.d.Journeys.Park(r.Context(), v.j, signin.ParkedSignUp, ""); err != nil {
+			return p.overtaken(w, v, err)
+		}
+		return seeOther(w, journeyPath(v.j.ID, "login"))
+	}
+	if err != nil {
 		return p.overtaken(w, v, err)
 	}
 	invitationUsed(w, r)
