@@ -108,17 +108,20 @@ func (s *Service) DeleteDue(ctx context.Context, limit int) (int64, error) {
 	}
 	var gone int64
 	for _, user := range due {
-		err := s.db.InTx(ctx, func(ctx context.Context) error {
-			n, err := s.db.Q(ctx).Exec(ctx, sqlDeleteDue, string(user), now)
+		var n int64
+		one := s.db.InTx(ctx, func(ctx context.Context) (err error) {
+			n, err = s.db.Q(ctx).Exec(ctx, sqlDeleteDue, string(user), now)
 			if err != nil || n == 0 { // kept, or deleted by another instance, in the last moment
 				return err
 			}
-			gone++
 			return s.audit.Record(ctx, audit.Event{Action: "account.delete", Result: audit.OK, Target: string(user), Detail: map[string]string{"reason": "grace_over"}})
 		})
-		if err != nil {
-			return gone, errs.Wrap("delete due accounts", err)
+		switch {
+		case one == nil:
+			gone += n
+		case err == nil:
+			err = one // the first will do: when the store is down all are alike
 		}
 	}
-	return gone, nil
+	return gone, errs.Wrap("delete due accounts", err)
 }

@@ -88,6 +88,30 @@ func TestGiveUp_WithoutGrace(t *testing.T) {
 	})
 }
 
+// An account that cannot be deleted does not keep the others, however often it is tried.
+func TestDeleteDue_OneFails(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(f *correspondent) {
+		for _, name := range []string{"kim", "lee", "min"} {
+			if _, err := f.GiveUp(f.ctx(), f.person(name+"@example.com").ID); err != nil {
+				f.t.Fatal(err)
+			}
+			f.clock.Advance(time.Second) // kim's is due first
+		}
+		f.clock.Advance(15 * 24 * time.Hour)
+		whole := f.Service.db
+		f.Service.db, _ = storetest.FailAt(whole, 2, storetest.Before) // 1 finds what is due
+		n, err := f.DeleteDue(f.ctx(), 10)
+		f.Service.db = whole
+		if n != 2 || err == nil {
+			f.t.Errorf("deleted %d, %v; want the two others and the error", n, err)
+		}
+		if n, err := f.DeleteDue(f.ctx(), 10); n != 1 || err != nil {
+			f.t.Errorf("the next time: %d, %v", n, err)
+		}
+	})
+}
+
 // In the last moment the account is either kept or gone.
 func TestKeep_AgainstDeletion(t *testing.T) {
 	t.Parallel()
