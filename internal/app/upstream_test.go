@@ -347,7 +347,9 @@ func TestUpstream_SignUpModes(t *testing.T) {
 // People of a routed domain go to their provider; a password, right or wrong, is not looked at.
 func TestUpstream_DomainRouting(t *testing.T) {
 	t.Parallel()
-	eachWorld(t, func(c *config.Config) { c.Upstreams[0].Domains = []string{"corp.example"} }, func(t *testing.T, w *world) {
+	eachWorld(t, func(c *config.Config) {
+		c.Upstreams[0].Domains, c.Login.MailCode = []string{"corp.example"}, true
+	}, func(t *testing.T, w *world) {
 		person := w.person(ada)
 		for _, typed := range []string{ada, "nobody@CORP.example", "  ada@corp.example "} {
 			for _, password := range []string{"", "wrong", person.Password} {
@@ -373,7 +375,14 @@ func TestUpstream_DomainRouting(t *testing.T) {
 		if w.links(person.ID) != 1 {
 			t.Error("not linked")
 		}
-		// Nor is there a way around by signing up.
+		// Nor is there a way around by a code in the mail or by signing up.
+		b = w.browser()
+		b.Open("/login")
+		b.Click("mail-code")
+		sent := len(w.Mails(t, ada))
+		if p := b.Submit(url.Values{"identifier": {ada}}); !strings.HasPrefix(p.Header.Get("Refresh"), "0; url="+w.op.URL) || len(w.Mails(t, ada)) != sent {
+			t.Errorf("by mail: %s", p)
+		}
 		b = w.browser()
 		b.Open("/signup")
 		p := b.SignUp(apptest.Person{Name: "X", Email: "new@corp.example", Password: "violet-harbour-lantern"})

@@ -66,6 +66,9 @@ func (p *Pages) mailCodeAsk(w http.ResponseWriter, r *http.Request) error {
 	if done || err != nil {
 		return err
 	}
+	if away, err := p.routed(w, r, v, identifier); away || err != nil {
+		return err
+	}
 	thing, err := p.d.Accounts.AskMailCode(r.Context(), account.Ask{
 		Identifier: identifier, Journey: v.j.ID, Locale: v.loc.tag, Before: v.j.Parked(signin.ParkedMailCode),
 	})
