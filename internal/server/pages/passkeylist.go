@@ -182,10 +182,13 @@ func (p *Pages) passkeyRemove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = p.d.Passkeys.Remove(r.Context(), m.account.ID, c.ID, func(ctx context.Context, c passkey.Credential) error {
+		if err := p.keepsFactor(ctx, m.account.ID); err != nil {
+			return err
+		}
 		return p.tell(ctx, m.account.ID, notice.FactorRemoved, map[string]any{"Factor": c.Name})
 	})
-	if errs.As(err).Key == passkey.KeyLastWay {
-		return p.showPasskeyRemove(w, m, c, http.StatusConflict, p.accountView(r, m, "passkey_remove.title").fail("", m.loc.T(passkey.KeyLastWay)))
+	if key := errs.As(err).Key; key == passkey.KeyLastWay || key == keyLastFactor {
+		return p.showPasskeyRemove(w, m, c, http.StatusConflict, p.accountView(r, m, "passkey_remove.title").fail("", m.loc.T(key)))
 	}
 	if err != nil {
 		return err

@@ -3,14 +3,18 @@ package pages_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"signet/internal/config"
 	"signet/internal/identity/account"
 	"signet/internal/identity/passkey"
 	"signet/internal/identity/passkey/passkeytest"
 	"signet/internal/platform/audit"
+	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
 )
@@ -354,6 +358,71 @@ func TestPasskey_Enrolment(t *testing.T) {
 			t.Errorf("a wrong answer: %d", p.StatusCode)
 		}
 		b.submit(p, "/enroll/passkey", "answer", string(device.Create(t, p.options("create")))).at(200, "/account")
+	})
+}
+
+// Security case MF-08: where everybody has to have a second factor the last one stays.
+func TestPasskey_LastSecondFactorStays(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, func(c *config.Config) { c.MFA.Mode = "required" })
+		a := s.user("alice")
+		device := s.key(a)
+		s.key(a)
+		list, err := s.Passkeys.List(t.Context(), a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := s.browser()
+		p := b.get("/login")
+		b.submit(p, "/passkey", "answer", string(device.Get(t, p.options("get")))).at(200, "/account")
+		remove := func(c passkey.Credential) *page {
+			return b.submit(b.get("/account/passkeys/"+c.ID+"/remove"), "/remove")
+		}
+		remove(list[0]).at(200, "/passkeys")
+		if p = remove(list[1]).at(409, "/remove"); !strings.Contains(p.body, "requires a second factor") {
+			t.Errorf("the reason is not given: %s", p.body)
+		}
+		if n, err := s.Passkeys.Count(t.Context(), a.ID); err != nil || n != 1 {
+			t.Errorf("%d are left (%v)", n, err)
+		}
+	})
+}
+
+// Of two who take the last two away at the same moment one is refused.
+func TestPasskey_LastTwoFactorsAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s := newSite(t, db, func(c *config.Config) { c.MFA.Mode = "required" })
+		a := s.user("alice")
+		device := s.key(a)
+		list, err := s.Passkeys.List(t.Context(), a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := s.browser()
+		p := b.get("/login")
+		b.submit(p, "/passkey", "answer", string(device.Get(t, p.options("get")))).at(200, "/account")
+		e, err := s.MFA.BeginTOTP(t.Context(), a.ID, "here", "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, err := totp.GenerateCode(e.Secret.Reveal(), s.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.MFA.ConfirmTOTP(t.Context(), a.ID, e.ID, "here", seal.Secret(code)); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { b.send(http.MethodPost, "/account/security/totp", map[string][]string{"act": {"remove"}}) })
+		wg.Go(func() {
+			b.send(http.MethodPost, "/account/passkeys/"+list[0].ID+"/remove", map[string][]string{"x": {"y"}})
+		})
+		wg.Wait()
+		if has, err := s.MFA.Of(t.Context(), a.ID); err != nil || has.TOTP == (has.Passkeys > 0) {
+			t.Errorf("%+v are left (%v)", has, err)
+		}
 	})
 }
 

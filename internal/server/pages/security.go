@@ -9,6 +9,7 @@ import (
 	"signet/internal/identity/mfa"
 	"signet/internal/identity/notice"
 	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
 	"signet/internal/platform/seal"
 	"signet/internal/server"
 	"signet/internal/signin"
@@ -213,6 +214,24 @@ func (p *Pages) lastRequired(ctx context.Context, m *member) (bool, error) {
 	return has.TOTP && has.Passkeys == 0, err
 }
 
+// keepsFactor refuses to take away the last second factor where everybody has to have one. It runs in
+// the transaction that takes one away: of two who take the last two at once, the second waits here
+// and sees that the first is gone.
+func (p *Pages) keepsFactor(ctx context.Context, user id.User) error {
+	if p.d.Journeys.Policy().Mode != signin.MFARequired {
+		return nil
+	}
+	if err := p.d.Accounts.HoldProof(ctx, user, p.d.Clock.Now()); err != nil {
+		return err
+	}
+	if has, err := p.d.MFA.Of(ctx, user); err != nil || has.Any() {
+		return err
+	}
+	return errs.New(errs.Conflict, keyLastFactor, nil)
+}
+
+const keyLastFactor = "totp.required"
+
 func (p *Pages) totpAct(w http.ResponseWriter, r *http.Request) error {
 	m, err := p.requireFresh(w, r)
 	if m == nil || err != nil {
@@ -288,16 +307,15 @@ func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v
 }
 
 func (p *Pages) totpRemove(w http.ResponseWriter, r *http.Request, m *member) error {
-	last, err := p.lastRequired(r.Context(), m)
-	if err != nil {
-		return err
-	}
-	if last {
-		return p.showTOTP(w, r, m, http.StatusUnprocessableEntity, p.totpView(r, m).fail("", m.loc.T("totp.required")), nil)
-	}
-	err = p.d.MFA.RemoveTOTP(r.Context(), m.account.ID, func(ctx context.Context) error {
+	err := p.d.MFA.RemoveTOTP(r.Context(), m.account.ID, func(ctx context.Context) error {
+		if err := p.keepsFactor(ctx, m.account.ID); err != nil {
+			return err
+		}
 		return p.tell(ctx, m.account.ID, notice.FactorRemoved, map[string]any{"Factor": "totp"})
 	})
+	if errs.As(err).Key == keyLastFactor {
+		return p.showTOTP(w, r, m, http.StatusUnprocessableEntity, p.totpView(r, m).fail("", m.loc.T(keyLastFactor)), nil)
+	}
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
