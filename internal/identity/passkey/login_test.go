@@ -434,6 +434,29 @@ func TestLogin_RelatedOrigin(t *testing.T) {
 	})
 }
 
+// After a move the passkeys of the old domain go on, on the new one and on no other.
+func TestLogin_MovedDomain(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		users(t, db)
+		before := newFixture(t, db, func(d *Deps) { d.RPID = "example.com" })
+		a := passkeytest.New(issuer)
+		before.add(alice, a)
+		moved := newFixture(t, db, func(d *Deps) {
+			d.Issuer, d.RPID, d.Related = "https://id.example.net", "example.com", []string{"https://id.example.net"}
+		})
+		if !moved.Related() || before.Related() {
+			t.Errorf("related %v, before %v", moved.Related(), before.Related())
+		}
+		_, _, err := moved.login(a)
+		moved.refused(t, err, KeyFailed, "mismatch")
+		a.Origin = "https://id.example.net"
+		if _, _, err := moved.login(a); err != nil {
+			t.Errorf("on the new domain: %v", err)
+		}
+	})
+}
+
 func TestLogin_WhatFollowsFails(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -11,8 +12,10 @@ import (
 
 // CheckOrigin says whether browsers would use passkeys of the relying party rpID ("" = the host of
 // the issuer) on the pages of issuer, and if not, why and what to do (WebAuthn Level 3 §5.1.3 steps
-// 6 to 8, §13.4.9). It is called at start and by people who set a server up.
-func CheckOrigin(issuer, rpID string) error {
+// 6 to 8, §13.4.9). It is called at start and by people who set a server up. An rpID of another
+// domain will do if the issuer is one of the origins related to it, which browsers then read on that
+// domain (§5.11): so passkeys outlive a move.
+func CheckOrigin(issuer, rpID string, related ...string) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Hostname() == "" {
 		return fmt.Errorf("passkeys: the issuer %q is not an origin", issuer)
@@ -31,8 +34,9 @@ func CheckOrigin(issuer, rpID string) error {
 	switch {
 	case rpID != strings.ToLower(rpID) || strings.ContainsAny(rpID, ":/@ ") || strings.HasPrefix(rpID, ".") || strings.HasSuffix(rpID, "."):
 		return fmt.Errorf("passkeys: %q is not a relying party id: write a plain lower-case domain, such as %s", rpID, host)
-	case !strings.HasSuffix(host, "."+rpID):
-		return fmt.Errorf("passkeys: the relying party id %s is neither the issuer's host %s nor a parent domain of it, so browsers would refuse it: leave it out, or use %s", rpID, host, host)
+	case !strings.HasSuffix(host, "."+rpID) && !slices.Contains(related, originOf(issuer)):
+		return fmt.Errorf("passkeys: the relying party id %s is neither the issuer's host %s nor a parent domain of it, so browsers would refuse it: leave it out, use %s, or name %s among the related origins and serve their list at https://%s/.well-known/webauthn",
+			rpID, host, host, originOf(issuer), rpID)
 	}
 	if suffix, _ := publicsuffix.PublicSuffix(rpID); suffix == rpID && rpID != "localhost" {
 		return fmt.Errorf("passkeys: the relying party id %s is a public suffix, under which anybody may have a domain: leave it out, or use %s", rpID, host)

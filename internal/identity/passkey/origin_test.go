@@ -9,6 +9,15 @@ import (
 // what to do.
 func TestCheckOrigin(t *testing.T) {
 	t.Parallel()
+	if err := CheckOrigin("https://id.example.net", "example.com", "https://id.example.net"); err != nil {
+		t.Errorf("related: %v", err)
+	}
+	if err := CheckOrigin("https://id.example.net", "com", "https://id.example.net"); err == nil || !strings.Contains(err.Error(), "public suffix") {
+		t.Errorf("related to a public suffix: %v", err)
+	}
+	if err := CheckOrigin("https://id.example.net", "example.com", "https://www.example.net"); err == nil {
+		t.Error("another one is related, the issuer is not")
+	}
 	for _, c := range []struct{ issuer, rpID, says string }{
 		{"https://id.example.com", "", ""},
 		{"https://id.example.com:8443", "id.example.com", ""},

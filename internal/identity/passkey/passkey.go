@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -122,7 +124,7 @@ func New(d Deps) (*Service, error) {
 	if d.DB == nil || d.Clock == nil || d.Onetime == nil || d.Active == nil || d.Limits == nil || d.Audit == nil || len(d.Key) < 32 {
 		return nil, errors.New("passkey: DB, Clock, Onetime, Active, Limits, Audit and a Key of 32 bytes are required")
 	}
-	if err := CheckOrigin(d.Issuer, d.RPID); err != nil {
+	if err := CheckOrigin(d.Issuer, d.RPID, d.Related...); err != nil {
 		return nil, err
 	}
 	if err := checkRelated(d.Related); err != nil {
@@ -143,7 +145,8 @@ func New(d Deps) (*Service, error) {
 	if d.Source.Limit == 0 {
 		d.Source = ratelimit.Budget{Name: "passkey-source", Limit: 100, Per: 15 * time.Minute}
 	}
-	origins := append([]string{originOf(d.Issuer)}, d.Related...)
+	own := originOf(d.Issuer)
+	origins := append([]string{own}, slices.DeleteFunc(slices.Clone(d.Related), func(o string) bool { return o == own })...)
 	rp, err := newRelyingParty(d.RPID, d.Name, origins)
 	if err != nil {
 		return nil, err
@@ -157,5 +160,7 @@ func New(d Deps) (*Service, error) {
 // RPID is the domain that the passkeys belong to.
 func (s *Service) RPID() string { return s.rpID }
 
-// Related are the further origins on which they may be used.
-func (s *Service) Related() []string { return s.origins[1:] }
+// Related reports whether other origins are involved: then browsers look for their list.
+func (s *Service) Related() bool {
+	return len(s.origins) > 1 || hostOf(s.origins[0]) != s.rpID && !strings.HasSuffix(hostOf(s.origins[0]), "."+s.rpID)
+}

@@ -45,7 +45,7 @@ func (p *Pages) passkeyRoutes() []server.Route {
 		p.get(passkeysPath+"/{passkey}/remove", p.passkeyRemoveForm),
 		p.post(passkeysPath+"/{passkey}/remove", p.passkeyRemove),
 	}
-	if len(p.d.Passkeys.Related()) > 0 {
+	if p.d.Passkeys.Related() {
 		routes = append(routes, p.get("/.well-known/webauthn", p.relatedOrigins))
 	}
 	return routes
