@@ -130,7 +130,6 @@ const (
 	ParkedNewWord  Parked = "new_word"  // a reset was proven; the new password is owed
 	ParkedMailCode Parked = "mail_code" // the code of a sign-in by mail
 	ParkedLink     Parked = "link"      // an upstream identity that waits for the owner of an account
-	ParkedProfile  Parked = "profile"   // an upstream profile that fills in the sign-up form
 )
 
 // Parked returns what the journey waits for, "" for nothing.

@@ -73,7 +73,12 @@ func TestGetText_Refuses(t *testing.T) {
 // A server that does not answer takes no longer than the timeout, or than the caller waits.
 func TestGetText_Time(t *testing.T) {
 	t.Parallel()
-	c, _, _ := serve(t, short, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	c, _, _ := serve(t, short, func(_ http.ResponseWriter, r *http.Request) {
+		select { // a server that is being closed waits for its handlers
+		case <-r.Context().Done():
+		case <-time.After(2 * long):
+		}
+	})
 	began := time.Now()
 	if _, err := c.GetText(t.Context(), "https://example.com/", nil); err == nil || time.Since(began) > long {
 		t.Errorf("%v after %s", err, time.Since(began))
