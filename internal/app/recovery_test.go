@@ -176,7 +176,7 @@ func TestForgot_LooksAlike(t *testing.T) {
 				b.Click(way)
 				seen = append(seen, plain(b.Submit(url.Values{"identifier": {name}})))
 				seen = append(seen, plain(b.Submit(url.Values{"code": {"1"}})))
-				seen = append(seen, plain(b.Click("Send another e-mail")))
+				seen = append(seen, plain(b.Click("Send another email")))
 				for range 4 {
 					b.Submit(url.Values{"code": {"12345678"}})
 				}

@@ -48,7 +48,7 @@ test('there are samples of every language', () => {
 // language, both at once.
 describe('samples', { concurrency: true }, () => {
   for (const lang of ['en', 'ko']) {
-    describe(lang, () => {
+    describe(lang, { concurrency: 1 }, () => {
       let who
       before(async () => { who = await visitor(browser, { lang, expected: [404] }) })
       after(() => who?.close())

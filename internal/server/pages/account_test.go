@@ -187,7 +187,7 @@ func TestApplications_ListAndRevoke(t *testing.T) {
 		}
 		b.submit(b.get(s.authorize(c)), "/consent", "answer", "allow").answer()
 		p := b.get("/account/applications")
-		if !strings.Contains(p.body, "Team Wiki") || !strings.Contains(p.body, "See your e-mail address") {
+		if !strings.Contains(p.body, "Team Wiki") || !strings.Contains(p.body, "See your email address") {
 			t.Error("the application is not listed in plain words")
 		}
 		if p = b.submit(p, "/applications"); strings.Contains(p.body, "Team Wiki") || !strings.Contains(p.body, "The access is removed") {

@@ -241,7 +241,7 @@ func TestConsent_DenyCancelAndStaleForm(t *testing.T) {
 		s.user("bob")
 		b, c := s.signedIn("alice"), s.client(false)
 		p := b.get(s.authorize(c, "scope", "openid email offline_access", "prompt", "consent")).at(200, "/consent")
-		for _, words := range []string{"Team Wiki", "See your e-mail address", "alice@example.com", "while you are away", ">Deny<", ">Allow<"} {
+		for _, words := range []string{"Team Wiki", "See your email address", "alice@example.com", "while you are away", ">Deny<", ">Allow<"} {
 			if !strings.Contains(p.body, words) {
 				t.Errorf("the page lacks %q", words)
 			}
