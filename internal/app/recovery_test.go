@@ -515,6 +515,34 @@ func TestNotMe_EndsEverything(t *testing.T) {
 	})
 }
 
+// Whoever has changed the address gets neither the mail for a new password when the owner says that it
+// was not them, nor an alarm of their own once the change is taken back.
+func TestNotMe_AddressChangedSince(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
+		person, thief, owner := a.Person(t), a.Browser(t), a.Browser(t)
+		thief.Open("/account/address")
+		thief.Login(person)
+		at(t, thief.Submit(url.Values{"email": {"thief@example.com"}}), 200, "/address/code")
+		at(t, thief.Submit(url.Values{"code": {a.MailCode(t, "thief@example.com")}}), 200, "/account/profile")
+		owner.Open(kindOf(t, a, person.Email, "notice_sign_in").Link())
+		p := owner.Click("It was not me: sign out everything")
+		if at(t, p, 200, "/m"); !strings.Contains(p.Text(), "address was changed") {
+			t.Errorf("the owner is not told where to go:\n%s", p)
+		}
+		if p := thief.Open("/account"); !strings.HasSuffix(p.URL.Path, "/login") {
+			t.Errorf("still signed in:\n%s", p)
+		}
+		theirs := a.Mails(t, "thief@example.com")
+		if hasMail(theirs, "reset") {
+			t.Error("a mail for a new password went to the thief")
+		}
+		owner.Open(kindOf(t, a, person.Email, "address_changed").Link())
+		at(t, owner.Click("Take it back"), 200, "/reset")
+		at(t, thief.Open(kindOf(t, a, "thief@example.com", "notice_address").Link()), 404, "/m")
+	})
+}
+
 // Security case SU-15, and what a person can take along.
 func TestData_ExportDeleteRestore(t *testing.T) {
 	t.Parallel()

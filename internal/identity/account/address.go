@@ -379,6 +379,10 @@ func (s *Service) UndoAddress(ctx context.Context, token string, also func(conte
 		if err := s.voidMailed(ctx, user); err != nil {
 			return err
 		}
+		// Notices went to the addresses that are gone, too: their alarms are no longer the owner's.
+		if _, err := s.oneTime.Void(ctx, notice.NotMe, string(user)); err != nil {
+			return err
+		}
 		if err := s.record(ctx, "address.undo", audit.OK, user, nil); err != nil {
 			return err
 		}

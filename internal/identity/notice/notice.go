@@ -97,7 +97,7 @@ func (s *Service) Send(ctx context.Context, user id.User, kind Kind, data map[st
 		return errs.Wrap("send notice", err)
 	}
 	link, err := s.d.OneTime.Put(ctx, onetime.Draft{
-		Purpose: NotMe, Subject: string(user), Payload: payload{kind}, TTL: NotMeFor, Token: id.MailLink,
+		Purpose: NotMe, Subject: string(user), Payload: payload{kind, to.Verified}, TTL: NotMeFor, Token: id.MailLink,
 	})
 	if err != nil {
 		return errs.Wrap("send notice", err)
@@ -123,13 +123,19 @@ func (s *Service) NewSignIn(ctx context.Context, user id.User) error {
 }
 
 // payload is what the link of a notice remembers.
-type payload struct{ Kind Kind }
+type payload struct {
+	Kind Kind
+	To   []string
+}
 
 // Link is what a notice's link stands for.
 type Link struct {
 	User id.User
 	Kind Kind
 	At   time.Time // when the notice was written
+	// To is where it went: its reader reads the mail of one of these, and perhaps not of an address
+	// that came later.
+	To []string
 }
 
 // Peek says what a link stands for and changes nothing; mail scanners open links too. Errors are
@@ -167,5 +173,5 @@ func (s *Service) Take(ctx context.Context, token string, also func(context.Cont
 
 func linkOf(t onetime.Thing) (Link, error) {
 	p, err := onetime.Read[payload](t)
-	return Link{User: id.User(t.Subject), Kind: p.Kind, At: t.CreatedAt}, err
+	return Link{User: id.User(t.Subject), Kind: p.Kind, At: t.CreatedAt, To: p.To}, err
 }

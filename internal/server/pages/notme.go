@@ -3,8 +3,10 @@ package pages
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"signet/internal/identity/notice"
+	"signet/internal/platform/errs"
 	"signet/internal/server"
 )
 
@@ -39,7 +41,8 @@ func (p *Pages) notMeView(r *http.Request, l notice.Link) *view {
 	return v
 }
 
-// notMeLinked ends every session, grant and remembered browser at once, and begins a reset.
+// notMeLinked ends every session, grant and remembered browser at once, and begins a reset, if the
+// account still has an address that the notice went to.
 func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string) error {
 	if _, err := p.d.Notices.Peek(r.Context(), token); err != nil {
 		return err
@@ -50,5 +53,14 @@ func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string
 	if err != nil {
 		return err
 	}
-	return p.afterAlarm(w, r, l.User, saying{"link.ended.title", "link.ended.text", "/forgot", "forgot.title"})
+	done := saying{"link.ended.title", "link.ended.text", "/forgot", "forgot.title"}
+	a, err := p.d.Accounts.ByID(r.Context(), l.User)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if err == nil && !slices.Contains(l.To, a.Email) {
+		// A mail for a new password would go to whoever changed the address since.
+		l.User, done.text = "", "link.ended.moved"
+	}
+	return p.afterAlarm(w, r, l.User, done)
 }

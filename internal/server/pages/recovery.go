@@ -438,8 +438,8 @@ func (p *Pages) resetLinked(w http.ResponseWriter, r *http.Request, token string
 }
 
 // beginReset sends the owner of an account the mail to choose a new password, and shows the page that
-// asks for its code; where no mail can be sent it only says what was done. It is for people whom a
-// link has just shown to read the account's mail.
+// asks for its code; where no mail can be sent, or to nobody (""), it only says what was done. It is
+// for people whom a link has just shown to read the account's mail.
 func (p *Pages) beginReset(w http.ResponseWriter, r *http.Request, user id.User, done saying) error {
 	j, err := p.freshJourney(w, r)
 	if err != nil {
