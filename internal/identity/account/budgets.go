@@ -50,6 +50,9 @@ type Budgets struct {
 	MailSource ratelimit.Budget
 	// Codes bounds the mails with a code to sign in to one address: 6 per hour. As with Mail.
 	Codes ratelimit.Budget
+	// Asks bounds how often one network can ask for a mail at all, sent or not: 120 per hour. Each time
+	// leaves rows. It is not silent, for it says nothing about anybody else.
+	Asks ratelimit.Budget
 }
 
 func (b *Budgets) setDefaults() {
@@ -70,6 +73,7 @@ func (b *Budgets) setDefaults() {
 		{&b.Mail, ratelimit.Budget{Name: "mail-address", Limit: 3, Per: time.Hour}},
 		{&b.MailSource, ratelimit.Budget{Name: "mail-source", Limit: 30, Per: time.Hour}},
 		{&b.Codes, ratelimit.Budget{Name: "mail-code-address", Limit: 6, Per: time.Hour}},
+		{&b.Asks, ratelimit.Budget{Name: "mail-asks", Limit: 120, Per: time.Hour}},
 	} {
 		if d.at.Limit == 0 {
 			*d.at = d.def

@@ -155,13 +155,12 @@ func mailKey(c credential) string {
 
 func (s *Service) answer(ctx context.Context, in Ask, e errand, c credential) (string, error) {
 	refused := s.unreachable(c)
-	_, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: e.budget, Value: mailKey(c)},
-		ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
-	switch {
-	case errs.Is(err, errs.Limited):
-		refused = "limited"
-	case err != nil:
+	may, err := s.mayMail(ctx, e.budget, mailKey(c))
+	if err != nil {
 		return "", err
+	}
+	if !may {
+		refused = "limited"
 	}
 	one, err := s.dispatch(ctx, in, e, c, refused)
 	if err == nil && refused == "limited" && in.Before != "" {

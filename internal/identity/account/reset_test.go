@@ -358,6 +358,39 @@ func TestAskReset_BoundedPerAddressAndNetwork(t *testing.T) {
 	})
 }
 
+// Each request leaves rows, whether or not a mail goes out: beyond what any network needs it is refused,
+// for known and unknown names alike, and leaves none.
+func TestAskReset_RefusedToAFlood(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(f *correspondent) {
+		a := f.person("kim@example.com")
+		f.budgets.Asks.Limit = 5
+		var thing string
+		for range 5 {
+			thing = f.ask("kim@example.com", "j1")
+		}
+		rows := f.count(`SELECT count(*) FROM one_time`)
+		for _, name := range []string{"kim@example.com", "stranger@example.com"} {
+			if _, err := f.AskReset(f.ctx(), Ask{Identifier: name, Journey: "j1"}); !errs.Is(err, errs.Limited) {
+				f.t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, err := f.AskAgain(f.ctx(), PurposeReset, Ask{Journey: "j1", Before: thing}); !errs.Is(err, errs.Limited) {
+			f.t.Errorf("once more: %v", err)
+		}
+		if _, err := f.AskAddress(f.ctx(), a.ID, "new@example.com", "s1", "en"); !errs.Is(err, errs.Limited) {
+			f.t.Errorf("another address: %v", err)
+		}
+		if n := f.count(`SELECT count(*) FROM one_time`); n != rows {
+			f.t.Errorf("%d rows more", n-rows)
+		}
+		other := audit.WithSource(f.t.Context(), audit.Source{IP: "198.51.100.7"})
+		if _, err := f.AskReset(other, Ask{Identifier: "kim@example.com", Journey: "j1"}); err != nil {
+			f.t.Errorf("from another network: %v", err)
+		}
+	})
+}
+
 // Security case RS-03: what happened after the proof makes it worthless.
 func TestReset_OvertakenByPasswordOrAddress(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,7 @@ func (s *Service) RequestSignUp(ctx context.Context, journey id.Journey, in Sign
 		User: row.id, Email: row.email.address, Name: row.profile.Name, Locale: row.profile.Locale,
 		Hash: hash, Terms: row.terms, Invitation: invitation,
 	}
-	send, err := s.mayMail(ctx, row.email.key)
+	send, err := s.mayMail(ctx, s.budgets.Mail, row.email.key)
 	if err == nil {
 		err = s.askProof(ctx, journey, w, send, also)
 	}
@@ -87,7 +87,7 @@ func (s *Service) ResendSignUp(ctx context.Context, journey id.Journey, thing st
 	if err != nil {
 		return errs.Wrap("resend sign-up", err)
 	}
-	send, err := s.mayMail(ctx, email.key)
+	send, err := s.mayMail(ctx, s.budgets.Mail, email.key)
 	if err != nil || !send {
 		return errs.Wrap("resend sign-up", err)
 	}
@@ -139,11 +139,14 @@ func (s *Service) askProof(ctx context.Context, journey id.Journey, w waiting, s
 
 // mayMail counts a mail that a visitor wants sent to an address, by its key, and reports whether it
 // may be. Whoever asks is answered alike either way, so that the answer says nothing about what
-// others have asked for the same address. Call it outside of a transaction.
-func (s *Service) mayMail(ctx context.Context, key string) (bool, error) {
-	_, err := s.limits.Reserve(ctx,
-		ratelimit.Key{Budget: s.budgets.Mail, Value: key},
-		ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
+// others have asked for the same address; errs.Limited is for a network that asks all the time. Call
+// it outside of a transaction.
+func (s *Service) mayMail(ctx context.Context, perAddress ratelimit.Budget, key string) (bool, error) {
+	network := ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
+	if _, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: s.budgets.Asks, Value: network}); err != nil {
+		return false, err
+	}
+	_, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: perAddress, Value: key}, ratelimit.Key{Budget: s.budgets.MailSource, Value: network})
 	if errs.Is(err, errs.Limited) {
 		return false, nil
 	}
