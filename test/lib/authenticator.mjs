@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 
 /**
- * Puts one into the browser of a page. It answers every request at once unless `answers` is false:
- * then requests wait, as for a person who does not touch it, and `answering` is for later ones.
+ * Puts one into the browser of a page. It answers every request at once, those from the autofill of a
+ * field as well, unless `answers` is false: then requests wait, as for a person who does not touch it.
  */
 export async function authenticator (page, { answers = true, verified = true, transport = 'internal', synced = false } = {}) {
   const cdp = await page.context().newCDPSession(page)
@@ -15,9 +15,16 @@ export async function authenticator (page, { answers = true, verified = true, tr
       isUserVerified: verified, automaticPresenceSimulation: answers, defaultBackupEligibility: synced, defaultBackupState: synced
     }
   })
+  await page.addInitScript(() => {
+    try {
+      if (sessionStorage.getItem('autofill') === 'off') PublicKeyCredential.isConditionalMediationAvailable = async () => false
+    } catch {} // no page of a site
+  })
   const send = (what, more) => cdp.send(`WebAuthn.${what}`, { authenticatorId, ...more })
   return {
-    /** Whether it answers the requests from now on. */
+    /** Whether pages that are opened from now on may ask from the autofill; now is one of the site's. */
+    autofill: (on) => page.evaluate((on) => sessionStorage.setItem('autofill', on ? 'on' : 'off'), on),
+    /** Whether it answers by itself. */
     answering: (enabled) => send('setAutomaticPresenceSimulation', { enabled }),
     /** Whether it recognises its user. */
     recognising: (isUserVerified) => send('setUserVerified', { isUserVerified }),
