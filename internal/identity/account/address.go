@@ -104,7 +104,7 @@ func (s *Service) AskAddress(ctx context.Context, user id.User, typed string, se
 	if own.key == email.key && a.EmailVerified {
 		return "", errs.Field(fieldEmail, KeyAddressSame)
 	}
-	may, err := s.mayMail(ctx, s.budgets.Mail, email.key)
+	may, err := s.mayMailTo(ctx, email)
 	if err != nil {
 		return "", errs.Wrap("ask address", err)
 	}

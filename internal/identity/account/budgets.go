@@ -44,7 +44,9 @@ type Budgets struct {
 	// tells whether somebody has that name.
 	Username ratelimit.Budget
 	// Mail bounds the mails that visitors can have sent to one address, known or not: 3 per hour.
-	// Beyond it the answer stays the same and nothing is sent.
+	// Beyond it the answer stays the same and nothing is sent. A browser in which the account has
+	// signed in before has a Mail and Codes of its own for what it asks for a name, and draws on
+	// nothing else but Asks.
 	Mail ratelimit.Budget
 	// MailSource bounds the mails that one network can have sent: 30 per hour. As with Mail.
 	MailSource ratelimit.Budget

@@ -155,7 +155,7 @@ func mailKey(c credential) string {
 
 func (s *Service) answer(ctx context.Context, in Ask, e errand, c credential) (string, error) {
 	refused := s.unreachable(c)
-	may, err := s.mayMail(ctx, e.budget, mailKey(c))
+	may, err := s.mayWrite(ctx, e, c)
 	if err != nil {
 		return "", err
 	}
@@ -167,6 +167,24 @@ func (s *Service) answer(ctx context.Context, in Ask, e errand, c credential) (s
 		return in.Before, nil // the code that was sent before still works
 	}
 	return one, err
+}
+
+// mayWrite is mayMail to somebody who may have an account. A browser in which they have signed in
+// before draws on a budget of its own alone: strangers cannot use that up.
+func (s *Service) mayWrite(ctx context.Context, e errand, c credential) (bool, error) {
+	lane := ""
+	if s.lanes != nil {
+		var err error
+		if lane, err = s.lanes.Lane(ctx, c.ID); err != nil {
+			return false, err
+		}
+	}
+	key := ratelimit.Key{Budget: e.budget, Value: mailKey(c)}
+	if lane == "" {
+		return s.mayMail(ctx, key, s.network(ctx))
+	}
+	key.Value += "\x00" + lane
+	return s.mayMail(ctx, key)
 }
 
 // unreachable says why an account gets no proofs by mail, "" if it does. Who registered an address

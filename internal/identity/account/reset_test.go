@@ -391,6 +391,37 @@ func TestAskReset_RefusedToAFlood(t *testing.T) {
 	})
 }
 
+// Strangers who ask for mails to somebody use up what strangers have: in a browser in which the owner
+// has signed in before there is still one to be had.
+func TestAsk_StrangersDoNotLockTheOwnerOut(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(f *correspondent) {
+		a := f.person("kim@example.com")
+		f.lanes = &browsers{known: map[string]id.User{"home": a.ID, "others": "somebody"}}
+		for _, ask := range []func(context.Context, Ask) (string, error){f.AskMailCode, f.AskReset} {
+			sent := func(browser, ip string) bool {
+				before := len(f.mail.sent)
+				if _, err := ask(from(f.t, browser, ip), Ask{Identifier: "kim@example.com", Journey: "j1"}); err != nil {
+					f.t.Fatal(err)
+				}
+				return len(f.mail.sent) > before
+			}
+			for sent("", "198.51.100.7") {
+			}
+			if sent("others", "192.0.2.1") {
+				f.t.Error("a browser of somebody else is none of the owner's")
+			}
+			n := 0
+			for sent("home", "192.0.2.1") {
+				n++
+			}
+			if n == 0 || n > 6 {
+				f.t.Errorf("%d mails at home", n)
+			}
+		}
+	})
+}
+
 // Security case RS-03: what happened after the proof makes it worthless.
 func TestReset_OvertakenByPasswordOrAddress(t *testing.T) {
 	t.Parallel()

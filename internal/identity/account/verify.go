@@ -66,7 +66,7 @@ func (s *Service) RequestSignUp(ctx context.Context, journey id.Journey, in Sign
 		User: row.id, Email: row.email.address, Name: row.profile.Name, Locale: row.profile.Locale,
 		Hash: hash, Terms: row.terms, Invitation: invitation,
 	}
-	send, err := s.mayMail(ctx, s.budgets.Mail, row.email.key)
+	send, err := s.mayMailTo(ctx, row.email)
 	if err == nil {
 		err = s.askProof(ctx, journey, w, send, also)
 	}
@@ -87,7 +87,7 @@ func (s *Service) ResendSignUp(ctx context.Context, journey id.Journey, thing st
 	if err != nil {
 		return errs.Wrap("resend sign-up", err)
 	}
-	send, err := s.mayMail(ctx, s.budgets.Mail, email.key)
+	send, err := s.mayMailTo(ctx, email)
 	if err != nil || !send {
 		return errs.Wrap("resend sign-up", err)
 	}
@@ -137,20 +137,30 @@ func (s *Service) askProof(ctx context.Context, journey id.Journey, w waiting, s
 	})
 }
 
-// mayMail counts a mail that a visitor wants sent to an address, by its key, and reports whether it
-// may be. Whoever asks is answered alike either way, so that the answer says nothing about what
+// mayMail counts a mail that a visitor wants sent and reports whether it may be, within all of the
+// budgets. Whoever asks is answered alike either way, so that the answer says nothing about what
 // others have asked for the same address; errs.Limited is for a network that asks all the time. Call
 // it outside of a transaction.
-func (s *Service) mayMail(ctx context.Context, perAddress ratelimit.Budget, key string) (bool, error) {
-	network := ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
-	if _, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: s.budgets.Asks, Value: network}); err != nil {
+func (s *Service) mayMail(ctx context.Context, keys ...ratelimit.Key) (bool, error) {
+	asks := ratelimit.Key{Budget: s.budgets.Asks, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)}
+	if _, err := s.limits.Reserve(ctx, asks); err != nil {
 		return false, err
 	}
-	_, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: perAddress, Value: key}, ratelimit.Key{Budget: s.budgets.MailSource, Value: network})
+	_, err := s.limits.Reserve(ctx, keys...)
 	if errs.Is(err, errs.Limited) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// mayMailTo is mayMail to an address, whoever may have it.
+func (s *Service) mayMailTo(ctx context.Context, email Email) (bool, error) {
+	return s.mayMail(ctx, ratelimit.Key{Budget: s.budgets.Mail, Value: email.key}, s.network(ctx))
+}
+
+// network is what the mails that a visitor's network has sent are counted under.
+func (s *Service) network(ctx context.Context) ratelimit.Key {
+	return ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)}
 }
 
 // owner says who has an address, "" for nobody, with the address as they wrote it and their language.
