@@ -159,7 +159,7 @@ func TestLogin_ChallengeOfSomethingElse(t *testing.T) {
 		a := passkeytest.New(issuer)
 		f.add(alice, a)
 		ctx := t.Context()
-		second, err := f.SecondOptions(ctx, journey, alice)
+		second, err := f.SecondOptions(ctx, journey, alice, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +360,7 @@ func TestSecond_OnlyTheSameUser(t *testing.T) {
 		a, other := passkeytest.New(issuer), passkeytest.New(issuer)
 		c := f.add(alice, a)
 		f.add(bob, other)
-		o, err := f.SecondOptions(ctx, journey, alice)
+		o, err := f.SecondOptions(ctx, journey, alice, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +380,7 @@ func TestSecond_OnlyTheSameUser(t *testing.T) {
 		if err != nil || e.Verified {
 			t.Errorf("presence alone: %+v %v", e, err)
 		}
-		o, err = f.SecondOptions(ctx, journey, alice)
+		o, err = f.SecondOptions(ctx, journey, alice, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +395,7 @@ func TestSecond_OnlyTheSameUser(t *testing.T) {
 func TestSecondOptions_NobodyWithoutOne(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, f *fixture) {
-		if _, err := f.SecondOptions(t.Context(), journey, alice); !errs.Is(err, errs.NotFound) {
+		if _, err := f.SecondOptions(t.Context(), journey, alice, true); !errs.Is(err, errs.NotFound) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -95,8 +95,9 @@ func (s *Service) LoginOptions(journey string) ([]byte, error) {
 	})
 }
 
-// SecondOptions are for somebody whose first factor is proven. errs.NotFound: they have no passkey.
-func (s *Service) SecondOptions(ctx context.Context, journey string, user id.User) ([]byte, error) {
+// SecondOptions are for somebody whose first factor is proven. verified asks for a fingerprint, a face
+// or a PIN too; whether there was one, the event of Second says. errs.NotFound: they have no passkey.
+func (s *Service) SecondOptions(ctx context.Context, journey string, user id.User, verified bool) ([]byte, error) {
 	list, err := s.List(ctx, user)
 	if err != nil {
 		return nil, err
@@ -104,9 +105,13 @@ func (s *Service) SecondOptions(ctx context.Context, journey string, user id.Use
 	if len(list) == 0 {
 		return nil, errs.New(errs.NotFound, "", nil)
 	}
+	verification := preferred
+	if verified {
+		verification = required
+	}
 	return json.Marshal(requestOptions{
 		RPID: s.rpID, Challenge: s.newChallenge(secondFactor, journey, user), Timeout: Life.Milliseconds(),
-		UserVerification: preferred, Allow: descriptors(list),
+		UserVerification: verification, Allow: descriptors(list),
 	})
 }
 

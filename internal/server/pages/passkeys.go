@@ -179,7 +179,7 @@ func (p *Pages) withSecondPasskey(r *http.Request, page *view, v *visit) {
 	if p.d.Passkeys == nil || v.owed.Half == nil || v.owed.Factors.Passkeys == 0 {
 		return
 	}
-	options, err := p.d.Passkeys.SecondOptions(r.Context(), string(v.j.ID), v.owed.Half.ID)
+	options, err := p.d.Passkeys.SecondOptions(r.Context(), string(v.j.ID), v.owed.Half.ID, v.owed.Resistant)
 	if err != nil {
 		p.withoutPasskey(r, err)
 		return
@@ -196,7 +196,7 @@ func (p *Pages) mfaOptions(w http.ResponseWriter, r *http.Request) error {
 	if v == nil || err != nil {
 		return err
 	}
-	options, err := p.d.Passkeys.SecondOptions(r.Context(), string(v.j.ID), v.owed.Half.ID)
+	options, err := p.d.Passkeys.SecondOptions(r.Context(), string(v.j.ID), v.owed.Half.ID, v.owed.Resistant)
 	return sendOptions(w, options, err)
 }
 

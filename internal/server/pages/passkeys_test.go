@@ -456,3 +456,27 @@ func TestPasskey_RelatedOrigins(t *testing.T) {
 		}
 	})
 }
+
+// Where nothing but a resistant factor will do, presence alone is none.
+func TestPasskey_ResistantSecondFactor(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		device := s.key(s.user("alice"))
+		c := s.client(true)
+		b := s.browser()
+		touch := func(an *passkeytest.Answer) { an.Flags &^= passkeytest.UV }
+		p := b.login(b.get("/login"), "alice").at(200, "/mfa")
+		b.submit(p, "/mfa/passkey", "answer", string(device.Get(t, p.options("get"), touch))).at(200, "/account")
+		p = b.get(s.authorize(c, "acr_values", "phr")).at(200, "/mfa")
+		if !strings.Contains(string(p.options("get")), `"userVerification":"required"`) {
+			t.Errorf("options %s", p.options("get"))
+		}
+		p = b.submit(p, "/mfa/passkey", "answer", string(device.Get(t, p.options("get"), touch))).at(401, "/passkey")
+		if !strings.Contains(p.body, "did not ask for your fingerprint") {
+			t.Errorf("the reason is not given: %s", p.body)
+		}
+		if b.submit(p, "/mfa/passkey", "answer", string(device.Get(t, p.options("get")))).answer().Get("code") == "" {
+			t.Error("a verified one is not enough")
+		}
+	})
+}
