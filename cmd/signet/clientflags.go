@@ -16,13 +16,13 @@ import (
 // metadataFlags are the flags that create and update share: one for each thing that an operator
 // decides about a client. A flag that is not given changes nothing.
 type metadataFlags struct {
-	lists  []listFlag
-	texts  []textFlag
-	spans  []spanFlag
-	method string
-	jwks   string
-	first  bool
-	mfa, pkce   bool
+	lists     []listFlag
+	texts     []textFlag
+	spans     []spanFlag
+	method    string
+	jwks      string
+	first     bool
+	mfa, pkce bool
 }
 
 type listFlag struct {
