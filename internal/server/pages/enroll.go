@@ -192,6 +192,11 @@ func (p *Pages) enrollConfirm(w http.ResponseWriter, r *http.Request, v *visit, 
 		return p.showEnroll(w, v, status, page, e)
 	}
 	carry(w, r, out)
+	return p.showJourneyCodes(w, r, v, who, codes)
+}
+
+// showJourneyCodes shows new recovery codes within a journey, and goes on with it.
+func (p *Pages) showJourneyCodes(w http.ResponseWriter, r *http.Request, v *visit, who account.Account, codes []seal.Secret) error {
 	shown := p.page(r, v, "codes.title")
 	shown.CancelURL = ""
 	shown.Data = p.codesData(v.loc, who, codes, journeyPath(v.j.ID, ""), false)

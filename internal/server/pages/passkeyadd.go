@@ -9,6 +9,7 @@ import (
 	"signet/internal/identity/passkey"
 	"signet/internal/identity/session"
 	"signet/internal/platform/id"
+	"signet/internal/platform/seal"
 	"signet/internal/server"
 	"signet/internal/signin"
 )
@@ -70,6 +71,7 @@ func (p *Pages) offerAnswer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var codes []seal.Secret
 	j := *v.j
 	settled := func(ctx context.Context) error {
 		j = *v.j // as it was, should the transaction be tried again
@@ -84,7 +86,10 @@ func (p *Pages) offerAnswer(w http.ResponseWriter, r *http.Request) error {
 		})
 	} else {
 		_, err = p.d.Passkeys.Register(r.Context(), v.sess.User, journeyBinding(v), []byte(form.Get("answer")), deviceText(v.loc, r.UserAgent()),
-			func(ctx context.Context, c passkey.Credential) error {
+			func(ctx context.Context, c passkey.Credential) (err error) {
+				if codes, err = p.firstCodes(ctx, v.sess.User); err != nil {
+					return err
+				}
 				if err := p.noticeAdded(ctx, v.sess.User, c); err != nil {
 					return err
 				}
@@ -97,6 +102,9 @@ func (p *Pages) offerAnswer(w http.ResponseWriter, r *http.Request) error {
 			return p.overtaken(w, v, err)
 		}
 		return p.showOffer(w, r, v, status, p.page(r, v, "offer.title").fail("", text))
+	}
+	if codes != nil {
+		return p.showJourneyCodes(w, r, v, *v.owed.Account, codes)
 	}
 	v.j = &j
 	return p.proceed(w, r, v)
@@ -139,6 +147,7 @@ func (p *Pages) enrollPasskey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var out signin.Outcome
+	var codes []seal.Secret
 	j := *v.j
 	user := v.owed.Half.ID
 	_, err = p.d.Passkeys.Register(r.Context(), user, journeyBinding(v), []byte(form.Get("answer")), deviceText(v.loc, r.UserAgent()),
@@ -146,6 +155,9 @@ func (p *Pages) enrollPasskey(w http.ResponseWriter, r *http.Request) error {
 			j = *v.j // as it was, should the transaction be tried again
 			e := session.Event{Method: session.Passkey, Verified: true, Credential: c.ID}
 			if out, err = p.d.Journeys.SecondFactor(ctx, &j, e, false, v.sess); err != nil {
+				return err
+			}
+			if codes, err = p.firstCodes(ctx, user); err != nil {
 				return err
 			}
 			return p.noticeAdded(ctx, user, c)
@@ -156,6 +168,10 @@ func (p *Pages) enrollPasskey(w http.ResponseWriter, r *http.Request) error {
 			return p.overtaken(w, v, err)
 		}
 		return p.showEnroll(w, v, status, p.enrollView(r, v).fail("", text), nil)
+	}
+	if codes != nil {
+		carry(w, r, out)
+		return p.showJourneyCodes(w, r, v, *v.owed.Half, codes)
 	}
 	v.j = &j
 	return p.entered(w, r, v, out)

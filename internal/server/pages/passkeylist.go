@@ -8,6 +8,7 @@ import (
 	"signet/internal/identity/notice"
 	"signet/internal/identity/passkey"
 	"signet/internal/platform/errs"
+	"signet/internal/platform/seal"
 	"signet/internal/server"
 	"signet/internal/signin"
 )
@@ -132,14 +133,23 @@ func (p *Pages) passkeyAdd(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var codes []seal.Secret
 	_, err = p.d.Passkeys.Register(r.Context(), m.account.ID, sessionBinding(m.sess.ID), []byte(form.Get("answer")), deviceText(m.loc, r.UserAgent()),
-		func(ctx context.Context, c passkey.Credential) error { return p.noticeAdded(ctx, m.account.ID, c) })
+		func(ctx context.Context, c passkey.Credential) (err error) {
+			if codes, err = p.firstCodes(ctx, m.account.ID); err != nil {
+				return err
+			}
+			return p.noticeAdded(ctx, m.account.ID, c)
+		})
 	if err != nil {
 		status, text, ok := passkeyFailed(w, m.loc, err)
 		if !ok {
 			return err
 		}
 		return p.showPasskeyAdd(w, r, m, status, p.accountView(r, m, "passkey_add.title").fail("", text))
+	}
+	if codes != nil {
+		return p.showFirstCodes(w, r, m, codes, "passkeys.added", passkeysPath)
 	}
 	return seeOther(w, passkeysPath+"?saved=passkey_added")
 }

@@ -11,6 +11,7 @@ import (
 
 	"signet/internal/config"
 	"signet/internal/identity/account"
+	"signet/internal/identity/mfa"
 	"signet/internal/identity/passkey"
 	"signet/internal/identity/passkey/passkeytest"
 	"signet/internal/platform/audit"
@@ -42,6 +43,21 @@ func (p *page) options(kind string) []byte {
 		p.t.Fatalf("%s (%d) asks for no passkey:\n%s", p.path, p.StatusCode, p.body)
 	}
 	return []byte(attr(n, "data-options"))
+}
+
+// shownCodes expects the page with recovery codes: from now on the password alone is not enough for a,
+// wherever the passkey is not. It returns where the page goes on to.
+func (s *site) shownCodes(p *page, a account.Account, next string) string {
+	s.t.Helper()
+	has, err := s.MFA.Of(s.t.Context(), a.ID)
+	if err != nil || has.RecoveryLeft != mfa.RecoveryCodes || strings.Count(p.body, "<li><code>") != mfa.RecoveryCodes {
+		s.t.Errorf("%+v (%v) on %s", has, err, p.body)
+	}
+	to := attr(p.find("a", "class", "button primary"), "href")
+	if !strings.HasPrefix(to, next) {
+		s.t.Errorf("goes on to %q", to)
+	}
+	return to
 }
 
 // No name, no password: a passkey that verified its holder counts for two.
@@ -198,9 +214,18 @@ func TestPasskey_AddNeedsAFreshSignIn(t *testing.T) {
 			t.Fatalf("%d were added (%v)", n, err)
 		}
 		p = b.login(b.get("/account/passkeys/add"), "alice").at(200, "/add")
-		p = b.submit(p, "/add", "answer", string(device.Create(t, p.options("create")))).at(200, "/passkeys")
+		p = b.submit(p, "/add", "answer", string(device.Create(t, p.options("create")))).at(200, "/add")
 		if !strings.Contains(p.body, "The passkey is added.") {
 			t.Error("nobody is told that it is added")
+		}
+		s.shownCodes(p, a, "/account/passkeys")
+		// Who has some keeps them.
+		s.clock.Advance(time.Second)
+		p = b.get("/account/passkeys/add").at(200, "/mfa")
+		p = b.submit(p, "/mfa/passkey", "answer", string(device.Get(t, p.options("get")))).at(200, "/add")
+		p = b.submit(p, "/add", "answer", string(passkeytest.New(s.url).Create(t, p.options("create")))).at(200, "/passkeys")
+		if !strings.Contains(p.body, "The passkey is added.") {
+			t.Error("nobody is told that the second one is added")
 		}
 	})
 }
@@ -302,7 +327,8 @@ func TestPasskey_Offer(t *testing.T) {
 		if n := p.find("section", "data-passkey", "create"); attr(n, "data-upgrade") != "" {
 			t.Error("after a failure the browser is asked to add one by itself")
 		}
-		if b.submit(p, "/offer", "answer", string(device.Create(t, p.options("create")))).answer().Get("code") == "" {
+		p = b.submit(p, "/offer", "answer", string(device.Create(t, p.options("create")))).at(200, "/offer")
+		if b.get(s.shownCodes(p, a, "/signin/")).answer().Get("code") == "" {
 			t.Error("the journey did not go on")
 		}
 		if n, err := s.Passkeys.Count(t.Context(), a.ID); err != nil || n != 1 {
@@ -334,7 +360,8 @@ func TestPasskey_OfferUpgrade(t *testing.T) {
 		if r := b.submit(p, "/offer", "answer", string(device.Create(t, p.options("create")))); r.StatusCode != 401 {
 			t.Errorf("without presence, for the button: %d", r.StatusCode)
 		}
-		b.submit(p, "/offer", "answer", string(device.Create(t, []byte(attr(section, "data-upgrade"))))).at(200, "/account")
+		p = b.submit(p, "/offer", "answer", string(device.Create(t, []byte(attr(section, "data-upgrade"))))).at(200, "/offer")
+		b.get(s.shownCodes(p, a, "/signin/")).at(200, "/account")
 		if n, err := s.Passkeys.Count(t.Context(), a.ID); err != nil || n != 1 {
 			t.Errorf("%d passkeys (%v)", n, err)
 		}
@@ -350,14 +377,15 @@ func TestPasskey_Enrolment(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		s := newSite(t, db, func(c *config.Config) { c.MFA.Mode = "required" })
-		s.user("alice")
+		a := s.user("alice")
 		b := s.browser()
 		p := b.login(b.get("/login"), "alice").at(200, "/enroll")
 		device := passkeytest.New(s.url)
 		if p = b.submit(p, "/enroll/passkey", "answer", "{}"); p.StatusCode != 401 || b.cookie("signet_session") != "" {
 			t.Errorf("a wrong answer: %d", p.StatusCode)
 		}
-		b.submit(p, "/enroll/passkey", "answer", string(device.Create(t, p.options("create")))).at(200, "/account")
+		p = b.submit(p, "/enroll/passkey", "answer", string(device.Create(t, p.options("create")))).at(200, "/passkey")
+		b.get(s.shownCodes(p, a, "/signin/")).at(200, "/account")
 	})
 }
 

@@ -271,12 +271,8 @@ func (p *Pages) totpAct(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v *view, e *mfa.Enrolment, code seal.Secret) error {
 	var codes []seal.Secret
 	err := p.d.MFA.ConfirmTOTP(r.Context(), m.account.ID, e.ID, sessionBinding(m.sess.ID), code, func(ctx context.Context) error {
-		codes = nil
-		has, err := p.d.MFA.Of(ctx, m.account.ID)
-		if err == nil && has.RecoveryLeft == 0 {
-			codes, err = p.d.MFA.NewRecoveryCodes(ctx, m.account.ID)
-		}
-		if err != nil {
+		var err error
+		if codes, err = p.firstCodes(ctx, m.account.ID); err != nil {
 			return err
 		}
 		// Whoever skipped the second factor until now had none to be asked for.
@@ -300,9 +296,25 @@ func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v
 	if codes == nil {
 		return seeOther(w, "/account/security?saved=totp")
 	}
+	return p.showFirstCodes(w, r, m, codes, "totp.added", "/account/security")
+}
+
+// firstCodes makes recovery codes for somebody who gets a second factor and has none: the day it is
+// lost is too late. It joins the transaction in which the factor is added.
+func (p *Pages) firstCodes(ctx context.Context, user id.User) ([]seal.Secret, error) {
+	if p.d.Journeys.Policy().Mode == signin.MFAOff { // then it is never asked for
+		return nil, nil
+	}
+	if has, err := p.d.MFA.Of(ctx, user); err != nil || has.RecoveryLeft > 0 {
+		return nil, err
+	}
+	return p.d.MFA.NewRecoveryCodes(ctx, user)
+}
+
+func (p *Pages) showFirstCodes(w http.ResponseWriter, r *http.Request, m *member, codes []seal.Secret, saved, next string) error {
 	shown := p.accountView(r, m, "codes.title")
-	shown.Saved = m.loc.T("totp.added")
-	shown.Data = p.codesData(m.loc, m.account, codes, "/account/security", false)
+	shown.Saved = m.loc.T(saved)
+	shown.Data = p.codesData(m.loc, m.account, codes, next, false)
 	return p.render(w, http.StatusOK, "recovery_codes_new", shown)
 }
 
