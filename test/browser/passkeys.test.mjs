@@ -39,12 +39,20 @@ async function signOut (page) {
   await page.waitForURL(at('/logged-out'))
 }
 
+/** Leaves the page with the recovery codes, which come with the first second factor. */
+async function keepCodes (page) {
+  await page.waitForSelector('.codes')
+  assert.equal(await page.locator('.codes li').count(), 10)
+  await page.click('main a.primary')
+}
+
 /** Adds a passkey on the account pages; the person has just signed in. */
 async function add (page) {
   await page.goto(at('/account/passkeys'))
   await page.click('main a.primary')
   await page.click(passkeyButton)
-  await page.waitForURL(/saved=passkey_added/)
+  await keepCodes(page)
+  await page.waitForURL(at('/account/passkeys'))
 }
 
 /** A visitor who is signed in by password, in a browser that had no authenticator yet. */
@@ -70,7 +78,10 @@ for (const lang of ['en', 'ko']) {
         await inspect(who, 'passkey-add')
         assert.ok(await page.isHidden('[data-unable]'))
         await page.click(passkeyButton)
-        await page.waitForURL(/saved=passkey_added/)
+        await page.waitForSelector('.codes')
+        await inspect(who, 'passkey-first-codes')
+        await keepCodes(page)
+        await page.waitForURL(at('/account/passkeys'))
         await inspect(who, 'passkeys')
         const [key] = await device.holds(1)
         assert.ok(key.isResidentCredential)
@@ -157,6 +168,7 @@ for (const lang of ['en', 'ko']) {
         await page.waitForURL(/\/offer$/)
         await device.answering(true)
         await page.click(passkeyButton)
+        await keepCodes(page)
         await page.waitForURL(at('/account'))
         await device.holds(1)
         await signOut(page)
