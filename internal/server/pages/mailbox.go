@@ -21,7 +21,7 @@ var mailboxFrames = map[string]string{"mailbox": "card", "mailbox_mail": "card"}
 const mailboxPath = "/dev/mailbox"
 
 func (p *Pages) mailboxRoutes() []server.Route {
-	if !p.d.Dev || p.d.Mail == nil || !p.d.Mail.Kept() {
+	if !p.keepsMail() {
 		return nil
 	}
 	return []server.Route{
@@ -31,6 +31,8 @@ func (p *Pages) mailboxRoutes() []server.Route {
 		p.get(mailboxPath+"/{mail}/html", p.mailboxHTML),
 	}
 }
+
+func (p *Pages) keepsMail() bool { return p.d.Dev && p.d.Mail != nil && p.d.Mail.Kept() }
 
 func (p *Pages) mailbox(w http.ResponseWriter, r *http.Request) error {
 	all, err := p.d.Mail.Mailbox(r.Context())

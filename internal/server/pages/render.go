@@ -74,6 +74,7 @@ type view struct {
 	Languages        []choice
 	Nav              []link
 	Saved            string
+	Mailbox          string // where a developer reads the mails; "" where they are sent
 	App              *app
 	Passkey          *passkeyForm // the button for a passkey, where there is one
 	Upstreams        []upstreamButton
@@ -109,6 +110,9 @@ func (p *Pages) view(r *http.Request, loc *locale, title string) *view {
 	for _, l := range languages {
 		tag := l.tag.String()
 		v.Languages = append(v.Languages, choice{tag, l.name, tag == loc.tag})
+	}
+	if p.keepsMail() {
+		v.Mailbox = mailboxPath
 	}
 	p.dress(r, v)
 	return v
