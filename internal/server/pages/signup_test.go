@@ -522,6 +522,34 @@ func TestInvite_FromLinkToAccount(t *testing.T) {
 	}, func(c *config.Config) { c.SignUp.Mode = string(account.ByInvite) })
 }
 
+// Of two who wait with one invitation the second is told what is wrong: it is not the code.
+func TestInvite_UsedWhileTheCodeWasOnItsWay(t *testing.T) {
+	t.Parallel()
+	eachMailed(t, func(t *testing.T, s *site) {
+		_, link, err := s.Accounts.Invite(t.Context(), account.NewInvitation{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting := map[string]*page{}
+		browsers := map[string]*agent{"noor@example.com": s.browser(), "kim@example.com": s.browser()}
+		for email, b := range browsers {
+			form := b.submit(b.get(strings.TrimPrefix(link.Reveal(), s.url)).at(200, "/m"), "/m").at(200, "/signup")
+			waiting[email] = b.submit(form, "/signup", "name", "N", "email", email, "password", secret).at(200, "/verify")
+		}
+		finish := func(email string) *page {
+			_, code, _ := s.mailTo(email)
+			return browsers[email].submit(waiting[email], "/verify", "code", code)
+		}
+		finish("noor@example.com").at(200, "/account")
+		if p := finish("kim@example.com"); p.StatusCode != 403 || p.heading() != "The invitation cannot be used any more" {
+			t.Errorf("the second: %d %q", p.StatusCode, p.heading())
+		}
+		if s.count("account") != 1 {
+			t.Error("one invitation made two accounts")
+		}
+	}, func(c *config.Config) { c.SignUp.Mode = string(account.ByInvite) })
+}
+
 func TestLinks_UnknownOnes(t *testing.T) {
 	t.Parallel()
 	eachMailed(t, func(t *testing.T, s *site) {

@@ -118,8 +118,11 @@ func (p *Pages) verifyFailed(w http.ResponseWriter, r *http.Request, v *visit, p
 	case errs.Is(err, errs.NotFound):
 		// Used by another post of this browser at the same time, or over.
 		now, lerr := p.d.Accounts.SignUpWaiting(r.Context(), v.j.ID, v.j.Parked(signin.ParkedSignUp))
-		if lerr == nil && now.Made != "" {
+		switch {
+		case lerr == nil && now.Made != "":
 			return seeOther(w, journeyPath(v.j.ID, ""))
+		case lerr == nil && !now.Over: // the code would do: what is gone is the invitation
+			return p.turnedAway(w, r, v.loc, onetime.KeyUsed, journeyPath(v.j.ID, "login"))
 		}
 		return p.render(w, http.StatusUnprocessableEntity, "verify", page.fail("code", v.loc.T("verify.over")))
 	case errs.Is(err, errs.Forbidden):
