@@ -192,7 +192,7 @@ func (p *Pages) passkeyRemove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = p.d.Passkeys.Remove(r.Context(), m.account.ID, c.ID, func(ctx context.Context, c passkey.Credential) error {
-		if err := p.keepsFactor(ctx, m.account.ID); err != nil {
+		if err := p.factorGone(ctx, m.account.ID); err != nil {
 			return err
 		}
 		return p.tell(ctx, m.account.ID, notice.FactorRemoved, map[string]any{"Factor": c.Name})

@@ -454,6 +454,28 @@ func TestPasskey_LastTwoFactorsAtOnce(t *testing.T) {
 	})
 }
 
+// A browser was remembered for a second factor that is gone: it is asked for the next one.
+func TestPasskey_RemovedFactorLeavesNoTrust(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		a := s.user("alice")
+		device := s.key(a)
+		b := s.browser()
+		p := b.login(b.get("/login"), "alice").at(200, "/mfa")
+		b.submit(p, "/mfa/passkey", "answer", string(device.Get(t, p.options("get"))), "trust", "1").at(200, "/account")
+		list, err := s.Passkeys.List(t.Context(), a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.submit(b.get("/account/passkeys/"+list[0].ID+"/remove"), "/remove").at(200, "/passkeys")
+		b.submit(b.get("/logout"), "/logout", "answer", "leave")
+		b.login(b.get("/login"), "alice").at(200, "/account")
+		b.submit(b.get("/logout"), "/logout", "answer", "leave")
+		s.key(a)
+		b.login(b.get("/login"), "alice").at(200, "/mfa")
+	})
+}
+
 func TestPasskey_SwitchedOff(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

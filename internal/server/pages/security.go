@@ -214,20 +214,26 @@ func (p *Pages) lastRequired(ctx context.Context, m *member) (bool, error) {
 	return has.TOTP && has.Passkeys == 0, err
 }
 
-// keepsFactor refuses to take away the last second factor where everybody has to have one. It runs in
-// the transaction that takes one away: of two who take the last two at once, the second waits here
-// and sees that the first is gone.
-func (p *Pages) keepsFactor(ctx context.Context, user id.User) error {
-	if p.d.Journeys.Policy().Mode != signin.MFARequired {
-		return nil
+// factorGone runs in the transaction that takes a second factor away. Where everybody has to have one
+// it refuses the last: of two who take the last two at once, the second waits here and sees that the
+// first is gone. Elsewhere no browser stays remembered for a factor that there is not: the next one is
+// asked for.
+func (p *Pages) factorGone(ctx context.Context, user id.User) error {
+	required := p.d.Journeys.Policy().Mode == signin.MFARequired
+	if required {
+		if err := p.d.Accounts.HoldProof(ctx, user, p.d.Clock.Now()); err != nil {
+			return err
+		}
 	}
-	if err := p.d.Accounts.HoldProof(ctx, user, p.d.Clock.Now()); err != nil {
+	has, err := p.d.MFA.Of(ctx, user)
+	switch {
+	case err != nil || has.Any():
 		return err
+	case required:
+		return errs.New(errs.Conflict, keyLastFactor, nil)
 	}
-	if has, err := p.d.MFA.Of(ctx, user); err != nil || has.Any() {
-		return err
-	}
-	return errs.New(errs.Conflict, keyLastFactor, nil)
+	_, err = p.d.Devices.UntrustAll(ctx, user)
+	return err
 }
 
 const keyLastFactor = "totp.required"
@@ -320,7 +326,7 @@ func (p *Pages) showFirstCodes(w http.ResponseWriter, r *http.Request, m *member
 
 func (p *Pages) totpRemove(w http.ResponseWriter, r *http.Request, m *member) error {
 	err := p.d.MFA.RemoveTOTP(r.Context(), m.account.ID, func(ctx context.Context) error {
-		if err := p.keepsFactor(ctx, m.account.ID); err != nil {
+		if err := p.factorGone(ctx, m.account.ID); err != nil {
 			return err
 		}
 		return p.tell(ctx, m.account.ID, notice.FactorRemoved, map[string]any{"Factor": "totp"})
