@@ -174,6 +174,9 @@ func TestUpstream_AddressAloneOpensNothing(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, nil, func(t *testing.T, w *world) {
 		victim := w.person(ada)
+		if err := w.Accounts.SetUsername(t.Context(), victim.ID, "ada"); err != nil {
+			t.Fatal(err)
+		}
 		for name, c := range map[string]struct {
 			claims map[string]any
 			page   string
@@ -184,14 +187,15 @@ func TestUpstream_AddressAloneOpensNothing(t *testing.T) {
 			"not said":      {map[string]any{"sub": "evil", "email": ada}, "/signup"},
 			"text":          {map[string]any{"sub": "evil", "email": ada, "email_verified": "true"}, "/signup"},
 			"null":          {map[string]any{"sub": "evil", "email": ada, "email_verified": nil}, "/signup"},
-			"two addresses": {map[string]any{"sub": "evil", "email": ada + ", evil@corp.example", "email_verified": true}, "/login"},
+			"two addresses": {map[string]any{"sub": "evil", "email": ada + ", evil@corp.example", "email_verified": true}, ""},
+			"a user name":   {map[string]any{"sub": "evil", "email": "ada", "email_verified": true}, ""},
 		} {
 			w.op.Change(func(o *federationtest.OP) { o.IDToken = map[string]any{"sub": "evil"} })
 			w.says(c.claims)
 			b := w.browser()
 			b.Open("/login")
 			p := w.through(b, "Corp")
-			if name == "two addresses" { // no address at all: there is no account to be had for it
+			if c.page == "" { // no address at all: there is no account to be had for it
 				if p.Status != http.StatusForbidden {
 					t.Errorf("%s: %s", name, p)
 				}

@@ -336,7 +336,7 @@ func (p *Pages) upstreamStranger(w http.ResponseWriter, r *http.Request, v *visi
 	i := a.Identity
 	one, _ := p.d.Upstreams.Provider(i.Provider)
 	if i.Verified {
-		who, err := p.d.Accounts.ByIdentifier(r.Context(), i.Email)
+		who, err := p.owner(r.Context(), i.Email)
 		switch {
 		case err == nil:
 			return p.park(w, r, v, federation.Parked{Identity: i, For: who.ID}, "login")
@@ -358,6 +358,15 @@ func (p *Pages) upstreamStranger(w http.ResponseWriter, r *http.Request, v *visi
 		}
 	}
 	return p.park(w, r, v, federation.Parked{Identity: i}, page)
+}
+
+// owner finds the account with an address that a provider tells. What is no address finds nobody: it
+// could be somebody's username.
+func (p *Pages) owner(ctx context.Context, address string) (account.Account, error) {
+	if _, err := account.ParseEmail(address); err != nil {
+		return account.Account{}, errs.New(errs.NotFound, "", err)
+	}
+	return p.d.Accounts.ByIdentifier(ctx, address)
 }
 
 // park makes the identity wait for the owner of an account.
