@@ -3,8 +3,11 @@ import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { startDev } from '../lib/signet.mjs'
 import { authorizeUrl, landing } from '../lib/landing.mjs'
-import { launch, visitor, assertQuiet } from '../lib/browser.mjs'
-import { button, somebody } from '../lib/pages.mjs'
+import { launch, told, visitor, assertQuiet } from '../lib/browser.mjs'
+import { button, codeIn, newestMail, signUp, somebody } from '../lib/pages.mjs'
+import { authenticator } from '../lib/authenticator.mjs'
+import { until } from '../lib/processes.mjs'
+import { App } from '../lib/totp.mjs'
 
 let browser, provider, place, client
 
@@ -65,6 +68,10 @@ test('sign up, allow, account, log out', async () => {
     await page.keyboard.type(person.password)
     await page.keyboard.press('Enter') // submits, although a button to show the password follows
 
+    await page.waitForURL('**/verify')
+    await tabTo(page, '#code')
+    await page.keyboard.type(codeIn(await newestMail(provider.issuer, person.email)))
+    await page.keyboard.press('Enter')
     await page.waitForSelector(button('answer', 'allow'))
     await tabTo(page, button('answer', 'allow'))
     await page.keyboard.press('Enter')
@@ -84,6 +91,112 @@ test('sign up, allow, account, log out', async () => {
     await page.goto(`${provider.issuer}/account`)
     await page.waitForSelector('#identifier')
     assertQuiet(who)
+  } finally {
+    await who.close()
+  }
+})
+
+/** Leaves a page with the keyboard: Tab to a control, then Enter. */
+async function press (page, selector) {
+  await tabTo(page, selector)
+  await page.keyboard.press('Enter')
+}
+
+test('passkey, authenticator app, recovery code, forgotten password, address, data, deletion', async () => {
+  const who = await visitor(browser, { expected: [401, 422] })
+  const { page } = who
+  const person = somebody()
+  const at = (path) => provider.issuer + path
+  try {
+    await page.goto(at('/signup'))
+    await signUp(page, person)
+    const keys = await authenticator(page)
+    await page.goto(at('/account'))
+    await press(page, 'nav a[href="/account/security"]')
+    await page.waitForURL(at('/account/security'))
+    await press(page, 'main a[href="/account/passkeys"]')
+    await page.waitForURL(at('/account/passkeys'))
+    await press(page, 'main a[href="/account/passkeys/add"]')
+    await page.waitForURL(at('/account/passkeys/add'))
+    await press(page, '[data-passkey] button')
+    await page.waitForSelector('.codes')
+    const codes = await page.$$eval('.codes code', (list) => list.map((el) => el.textContent))
+    await press(page, 'main a.primary')
+    await page.waitForURL(at('/account/passkeys'))
+    await press(page, 'summary')
+    await tabTo(page, 'details[open] input[name=name]')
+    await page.keyboard.press('ControlOrMeta+A')
+    await page.keyboard.type('Telephone')
+    await page.keyboard.press('Enter')
+    await page.getByText('Telephone').first().waitFor()
+
+    await page.goto(at('/account/security/totp'))
+    await page.waitForURL('**/mfa') // what protects the account is changed with both factors
+    await press(page, '[data-passkey] button')
+    await page.waitForURL(at('/account/security/totp'))
+    await press(page, button('act', 'begin'))
+    await page.waitForSelector('#key')
+    const app = new App((await page.textContent('#key')).replace(/\s/g, ''))
+    await tabTo(page, '#code')
+    await page.keyboard.type(await app.code())
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#key', { state: 'detached' })
+
+    for (const key of await keys.keys()) await keys.drop(key.credentialId)
+    await press(page, 'header form button')
+    await page.waitForURL(at('/logged-out'))
+    await press(page, 'main a')
+    await page.waitForSelector('#identifier')
+    await press(page, 'main a[href$="/forgot"]')
+    await page.waitForURL('**/forgot')
+    await tabTo(page, '#identifier')
+    await page.keyboard.type(person.email)
+    const before = await newestMail(provider.issuer, person.email)
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/reset')
+    const mail = await until('the mail with the code', async () => {
+      const newest = await newestMail(provider.issuer, person.email)
+      return newest.id !== before.id && newest
+    })
+    await tabTo(page, '#code')
+    await page.keyboard.type(codeIn(mail))
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#password[autocomplete=new-password]')
+    await tabTo(page, '#password')
+    person.password = 'another-heron-battery-lamp'
+    await page.keyboard.type(person.password)
+    await page.keyboard.press('Enter')
+    await page.waitForURL((url) => url.pathname.endsWith('/login'))
+    await tabTo(page, '#identifier')
+    await page.keyboard.press('ControlOrMeta+A')
+    await page.keyboard.type(person.email)
+    await tabTo(page, '#password')
+    await page.keyboard.type(person.password)
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/mfa')
+    await press(page, 'main a[href$="/mfa/recovery"]')
+    await page.waitForURL('**/mfa/recovery')
+    await tabTo(page, '#recovery_code')
+    await page.keyboard.type(codes[0])
+    await page.keyboard.press('Enter')
+
+    await page.waitForURL(at('/account'))
+    await press(page, 'nav a[href="/account/activity"]')
+    await page.waitForSelector('.timeline')
+    await press(page, 'nav a[href="/account/data"]')
+    await page.waitForURL(at('/account/data'))
+    await tabTo(page, 'main form[data-download] button')
+    const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')])
+    assert.match(download.suggestedFilename(), /\.json$/)
+    await press(page, 'main a[href="/account/delete"]')
+    await page.waitForURL(at('/account/delete'))
+    await tabTo(page, '#sure')
+    await page.keyboard.press('Space')
+    await press(page, 'main button.danger')
+    await page.waitForURL(at('/account/deleted'))
+    assertQuiet(who)
+  } catch (err) {
+    throw await told(err, page)
   } finally {
     await who.close()
   }

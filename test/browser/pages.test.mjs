@@ -67,7 +67,7 @@ const signedOut = {
     await page.goto(at('/signup'))
     await fillSignUp(page, person)
     await page.click(primary)
-    await page.waitForSelector('[aria-invalid=true]')
+    await page.waitForURL('**/verify') // as for an address that is free: the mail tells its owner
   },
   'error-client': (page) => page.goto(ask({ client_id: 'nobody' })),
   'error-redirect': (page) => page.goto(ask({ redirect_uri: `${place.url}/elsewhere` })),

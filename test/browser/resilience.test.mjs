@@ -233,17 +233,26 @@ test('an application loses its access', async () => {
   await page.waitForSelector(button('answer', 'allow'))
 })
 
-test('language switch on every page of the account', async () => {
+test('language and colours are switched on every page of the account', async () => {
   await page.goto(`${provider.issuer}/login`)
   await logIn(page, person)
   await page.waitForSelector('nav a[href="/account/sessions"]')
-  for (const path of ['/account', '/account/profile', '/account/username', '/account/password', '/account/sessions', '/account/applications', '/logout']) {
+  for (const path of [
+    '/account', '/account/profile', '/account/username', '/account/address', '/account/security', '/account/password', '/account/passkeys',
+    '/account/passkeys/add', '/account/security/totp', '/account/security/recovery-codes', '/account/security/browsers', '/account/sessions',
+    '/account/applications', '/account/activity', '/account/data', '/account/delete', '/logout'
+  ]) {
     await page.goto(provider.issuer + path)
     for (const tag of ['ko', 'en']) {
       await page.click(language(tag))
       await page.waitForSelector(`html[lang=${tag}]`)
       assert.equal(new URL(page.url()).pathname, path)
     }
+    await page.click(button('theme', 'dark'))
+    await page.waitForSelector('html[data-theme=dark]')
+    assert.equal(new URL(page.url()).pathname, path)
+    await page.click(button('theme', 'auto'))
+    await page.waitForSelector('html:not([data-theme])')
   }
   assertQuiet(who)
 })

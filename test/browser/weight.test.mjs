@@ -63,7 +63,7 @@ test('the account pages: at most 60 kB, nothing from elsewhere', async () => {
   await signUp(who.page, person)
   await who.page.waitForSelector('nav')
   await who.close()
-  for (const path of ['/account', '/account/profile', '/account/sessions']) {
+  for (const path of ['/account', '/account/profile', '/account/sessions', '/account/security', '/account/passkeys', '/account/activity', '/account/data']) {
     const { bytes, requests } = await weigh(provider.issuer + path, person)
     assert.ok(bytes <= 60_000, `${path}: ${bytes} bytes`)
     for (const request of requests) assert.ok(request.includes(provider.issuer), request)
