@@ -41,6 +41,11 @@ const NotMe onetime.Purpose = "not_me"
 // NotMeFor is how long that link works: long enough for a mailbox that is opened once a week.
 const NotMeFor = 14 * 24 * time.Hour
 
+// UndoFor is how long the link in the notice of an account's first second factor takes factors away
+// again, as long as a change of address can be taken back. Until that factor came the mailbox opened
+// the account, so that its owner gets no more by the link than they had.
+const UndoFor = 7 * 24 * time.Hour
+
 // Contact is where and how a person is reached.
 type Contact struct {
 	Verified []string // every proven address, the primary one first
@@ -85,6 +90,16 @@ func New(d Deps) (*Service, error) {
 // who has no verified address, nor while mail is off. data adds to what every notice says: Browser,
 // IP, At and NotMe.
 func (s *Service) Send(ctx context.Context, user id.User, kind Kind, data map[string]any) error {
+	return s.send(ctx, user, payload{Kind: kind}, data)
+}
+
+// SendFactor is Send for a factor that was added. first says that the account had none before: then
+// whoever added it may have shut the owner out, and the link says so (Link.Undo).
+func (s *Service) SendFactor(ctx context.Context, user id.User, factor string, first bool) error {
+	return s.send(ctx, user, payload{Kind: FactorAdded, First: first}, map[string]any{"Factor": factor})
+}
+
+func (s *Service) send(ctx context.Context, user id.User, about payload, data map[string]any) error {
 	store.MustTx(ctx)
 	if !s.d.Mail.Enabled() {
 		return nil
@@ -96,8 +111,9 @@ func (s *Service) Send(ctx context.Context, user id.User, kind Kind, data map[st
 	if err != nil {
 		return errs.Wrap("send notice", err)
 	}
+	about.To = to.Verified
 	link, err := s.d.OneTime.Put(ctx, onetime.Draft{
-		Purpose: NotMe, Subject: string(user), Payload: payload{kind, to.Verified}, TTL: NotMeFor, Token: id.MailLink,
+		Purpose: NotMe, Subject: string(user), Payload: about, TTL: NotMeFor, Token: id.MailLink,
 	})
 	if err != nil {
 		return errs.Wrap("send notice", err)
@@ -109,7 +125,7 @@ func (s *Service) Send(ctx context.Context, user id.User, kind Kind, data map[st
 	}
 	maps.Copy(all, data)
 	for _, address := range to.Verified {
-		err := s.d.Mail.Send(ctx, mail.Message{To: address, Account: user, Kind: string(kind), Locale: to.Locale, Data: all, Expires: link.ExpiresAt})
+		err := s.d.Mail.Send(ctx, mail.Message{To: address, Account: user, Kind: string(about.Kind), Locale: to.Locale, Data: all, Expires: link.ExpiresAt})
 		if err != nil {
 			return errs.Wrap("send notice", err)
 		}
@@ -124,8 +140,9 @@ func (s *Service) NewSignIn(ctx context.Context, user id.User) error {
 
 // payload is what the link of a notice remembers.
 type payload struct {
-	Kind Kind
-	To   []string
+	Kind  Kind
+	To    []string
+	First bool `json:",omitempty"`
 }
 
 // Link is what a notice's link stands for.
@@ -136,6 +153,9 @@ type Link struct {
 	// To is where it went: its reader reads the mail of one of these, and perhaps not of an address
 	// that came later.
 	To []string
+	// Undo says that every second factor came with or after the notice, a short while ago, and is to be
+	// taken away: the owner may have none of them.
+	Undo bool
 }
 
 // Peek says what a link stands for and changes nothing; mail scanners open links too. Errors are
@@ -145,7 +165,7 @@ func (s *Service) Peek(ctx context.Context, token string) (Link, error) {
 	if err != nil {
 		return Link{}, err
 	}
-	return linkOf(t)
+	return s.linkOf(t)
 }
 
 // Take uses a link up; also runs in the transaction of that.
@@ -156,7 +176,7 @@ func (s *Service) Take(ctx context.Context, token string, also func(context.Cont
 		if err != nil {
 			return err
 		}
-		if l, err = linkOf(t); err != nil {
+		if l, err = s.linkOf(t); err != nil {
 			return err
 		}
 		err = s.d.Audit.Record(ctx, audit.Event{
@@ -171,7 +191,8 @@ func (s *Service) Take(ctx context.Context, token string, also func(context.Cont
 	return l, errs.Wrap("not me", err)
 }
 
-func linkOf(t onetime.Thing) (Link, error) {
+func (s *Service) linkOf(t onetime.Thing) (Link, error) {
 	p, err := onetime.Read[payload](t)
-	return Link{User: id.User(t.Subject), Kind: p.Kind, At: t.CreatedAt, To: p.To}, err
+	undo := p.First && s.d.Clock.Now().Before(t.CreatedAt.Add(UndoFor))
+	return Link{User: id.User(t.Subject), Kind: p.Kind, At: t.CreatedAt, To: p.To, Undo: undo}, err
 }

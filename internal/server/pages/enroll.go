@@ -9,7 +9,6 @@ import (
 
 	"signet/internal/identity/account"
 	"signet/internal/identity/mfa"
-	"signet/internal/identity/notice"
 	"signet/internal/identity/session"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
@@ -171,7 +170,7 @@ func (p *Pages) enrollConfirm(w http.ResponseWriter, r *http.Request, v *visit, 
 		if codes, err = p.d.MFA.NewRecoveryCodes(ctx, who.ID); err != nil {
 			return err
 		}
-		if err := p.tell(ctx, who.ID, notice.FactorAdded, map[string]any{"Factor": "totp"}); err != nil {
+		if err := p.tellAdded(ctx, who.ID, "totp", false); err != nil {
 			return err
 		}
 		out, err = p.d.Journeys.SecondFactor(ctx, &j, session.Event{Method: session.TOTP}, false, v.sess)

@@ -231,3 +231,16 @@ func (p *Pages) tell(ctx context.Context, user id.User, kind notice.Kind, data m
 	}
 	return p.d.Notices.Send(ctx, user, kind, data)
 }
+
+// tellAdded is tell for a new second factor; replaced says that it took the place of another.
+func (p *Pages) tellAdded(ctx context.Context, user id.User, factor string, replaced bool) error {
+	if p.d.Notices == nil {
+		return nil
+	}
+	has, err := p.d.MFA.Of(ctx, user)
+	if err != nil {
+		return err
+	}
+	first := !replaced && (has.Passkeys == 0 || has.Passkeys == 1 && !has.TOTP)
+	return p.d.Notices.SendFactor(ctx, user, factor, first)
+}

@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"signet/internal/identity/notice"
+	"signet/internal/identity/passkey"
 	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
 	"signet/internal/server"
 )
 
@@ -36,6 +38,9 @@ func (p *Pages) notMeView(r *http.Request, l notice.Link) *view {
 	v := p.linkView(r, wording{"link.not_me.title", "link.not_me.text", "link.not_me.submit", "link.not_me.quiet"})
 	if data, ok := v.Data.(landingData); ok && aboutKeys[l.Kind] != "" {
 		data.Text = append([]string{v.T(aboutKeys[l.Kind], "At", v.instant(l.At).Text)}, data.Text...)
+		if l.Undo {
+			data.Text, data.Quiet = append(data.Text, v.T("link.not_me.factors")), v.T("link.not_me.close")
+		}
 		v.Data = data
 	}
 	return v
@@ -48,6 +53,11 @@ func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string
 		return err
 	}
 	l, err := p.d.Notices.Take(r.Context(), token, func(ctx context.Context, l notice.Link) error {
+		if l.Undo {
+			if err := p.dropFactors(ctx, l.User); err != nil {
+				return err
+			}
+		}
 		return p.endEverything(ctx, l.User)
 	})
 	if err != nil {
@@ -63,4 +73,21 @@ func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string
 		l.User, done.text = "", "link.ended.moved"
 	}
 	return p.afterAlarm(w, r, l.User, done)
+}
+
+// dropFactors takes every second factor away from an account that had none a short while ago: whoever
+// added the first must not go on with it, and must not keep the owner out.
+func (p *Pages) dropFactors(ctx context.Context, user id.User) error {
+	if _, err := p.d.MFA.Reset(ctx, user); err != nil || p.d.Passkeys == nil {
+		return err
+	}
+	list, err := p.d.Passkeys.List(ctx, user)
+	for _, c := range list {
+		// The last way into an account without a password stays.
+		if err = p.d.Passkeys.Remove(ctx, user, c.ID); err != nil && errs.As(err).Key != passkey.KeyLastWay {
+			return err
+		}
+		err = nil
+	}
+	return err
 }

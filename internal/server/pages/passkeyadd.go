@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"signet/internal/identity/account"
-	"signet/internal/identity/notice"
 	"signet/internal/identity/passkey"
 	"signet/internal/identity/session"
 	"signet/internal/platform/id"
@@ -21,7 +20,7 @@ func ownerOf(a account.Account) passkey.Owner {
 
 // noticeAdded tells the owner of a new passkey.
 func (p *Pages) noticeAdded(ctx context.Context, user id.User, c passkey.Credential) error {
-	return p.tell(ctx, user, notice.FactorAdded, map[string]any{"Factor": c.Name})
+	return p.tellAdded(ctx, user, c.Name, false)
 }
 
 // The offer: after a sign-in with a password, in a browser that can make a passkey.

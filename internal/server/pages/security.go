@@ -276,7 +276,11 @@ func (p *Pages) totpAct(w http.ResponseWriter, r *http.Request) error {
 // totpConfirm turns the app on. Who has no recovery codes gets some with it.
 func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v *view, e *mfa.Enrolment, code seal.Secret) error {
 	var codes []seal.Secret
-	err := p.d.MFA.ConfirmTOTP(r.Context(), m.account.ID, e.ID, sessionBinding(m.sess.ID), code, func(ctx context.Context) error {
+	had, err := p.d.MFA.TOTP(r.Context(), m.account.ID)
+	if err != nil {
+		return err
+	}
+	err = p.d.MFA.ConfirmTOTP(r.Context(), m.account.ID, e.ID, sessionBinding(m.sess.ID), code, func(ctx context.Context) error {
 		var err error
 		if codes, err = p.firstCodes(ctx, m.account.ID); err != nil {
 			return err
@@ -285,7 +289,7 @@ func (p *Pages) totpConfirm(w http.ResponseWriter, r *http.Request, m *member, v
 		if _, err := p.d.Devices.UntrustAll(ctx, m.account.ID); err != nil {
 			return err
 		}
-		return p.tell(ctx, m.account.ID, notice.FactorAdded, map[string]any{"Factor": "totp"})
+		return p.tellAdded(ctx, m.account.ID, "totp", had != nil)
 	})
 	switch {
 	case err == nil:
