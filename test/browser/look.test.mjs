@@ -203,6 +203,37 @@ describe('comforts', () => {
     }
   })
 
+  test('the way used last is marked, in that browser only', async () => {
+    const who = await visitor(browser)
+    const { page } = who
+    const person = somebody()
+    try {
+      await page.goto(`${provider.issuer}/signup`)
+      await signUp(page, person)
+      await page.goto(`${provider.issuer}/logout`)
+      await page.click(button('answer', 'leave'))
+      await page.goto(`${provider.issuer}/login`)
+      assert.equal(await page.locator('.tag.last').count(), 0, 'nobody has signed in here yet')
+      await logIn(page, person)
+      await page.waitForSelector('nav')
+      await page.goto(`${provider.issuer}/logout`)
+      await page.click(button('answer', 'leave'))
+      await page.goto(`${provider.issuer}/login`)
+      assert.equal(await page.locator(`${primary} .tag.last`).count(), 1)
+      assert.equal(await page.locator('.tag.last').count(), 1)
+      const cookie = (await who.context.cookies()).find((one) => one.name.endsWith('signet_last'))
+      assert.equal(cookie.value, 'pwd', 'the cookie says how, not who')
+      assert.ok(cookie.httpOnly)
+      const other = await visitor(browser)
+      await other.page.goto(`${provider.issuer}/login`)
+      assert.equal(await other.page.locator('.tag.last').count(), 0)
+      await other.close()
+      assertQuiet(who)
+    } finally {
+      await who.close()
+    }
+  })
+
   test('what was saved is announced', async () => {
     const who = await visitor(browser)
     const { page } = who

@@ -119,6 +119,7 @@ func (p *Pages) mailCodeProve(w http.ResponseWriter, r *http.Request) error {
 		return p.wrongCode(w, v, p.mailCodeMailed(r, v), err)
 	}
 	v.j = &j
+	usedLast(w, r, session.MailCode)
 	return p.entered(w, r, v, out)
 }
 
@@ -187,5 +188,6 @@ func (p *Pages) mailCodeLinked(w http.ResponseWriter, r *http.Request, token str
 	}
 	linkDone(w, r)
 	v.j = &j
+	usedLast(w, r, session.MailCode)
 	return p.entered(w, r, v, out)
 }
