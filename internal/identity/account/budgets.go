@@ -45,8 +45,8 @@ type Budgets struct {
 	Username ratelimit.Budget
 	// Mail bounds the mails that visitors can have sent to one address, known or not: 3 per hour.
 	// Beyond it the answer stays the same and nothing is sent. A browser in which the account has
-	// signed in before has a Mail and Codes of its own for what it asks for a name, and draws on
-	// nothing else but Asks.
+	// signed in before has a Mail, a Codes and an Asks of its own for what it asks for a name, and draws
+	// on nothing else.
 	Mail ratelimit.Budget
 	// MailSource bounds the mails that one network can have sent: 30 per hour. As with Mail.
 	MailSource ratelimit.Budget

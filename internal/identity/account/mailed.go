@@ -170,7 +170,7 @@ func (s *Service) answer(ctx context.Context, in Ask, e errand, c credential) (s
 }
 
 // mayWrite is mayMail to somebody who may have an account. A browser in which they have signed in
-// before draws on a budget of its own alone: strangers cannot use that up.
+// before draws on budgets of its own alone: strangers cannot use that up.
 func (s *Service) mayWrite(ctx context.Context, e errand, c credential) (bool, error) {
 	lane := ""
 	if s.lanes != nil {
@@ -181,10 +181,10 @@ func (s *Service) mayWrite(ctx context.Context, e errand, c credential) (bool, e
 	}
 	key := ratelimit.Key{Budget: e.budget, Value: mailKey(c)}
 	if lane == "" {
-		return s.mayMail(ctx, key, s.network(ctx))
+		return s.mayMailFromAnywhere(ctx, key)
 	}
 	key.Value += "\x00" + lane
-	return s.mayMail(ctx, key)
+	return s.mayMail(ctx, "browser:"+lane, key)
 }
 
 // unreachable says why an account gets no proofs by mail, "" if it does. Who registered an address

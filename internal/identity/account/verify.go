@@ -139,11 +139,10 @@ func (s *Service) askProof(ctx context.Context, journey id.Journey, w waiting, s
 
 // mayMail counts a mail that a visitor wants sent and reports whether it may be, within all of the
 // budgets. Whoever asks is answered alike either way, so that the answer says nothing about what
-// others have asked for the same address; errs.Limited is for a network that asks all the time. Call
-// it outside of a transaction.
-func (s *Service) mayMail(ctx context.Context, keys ...ratelimit.Key) (bool, error) {
-	asks := ratelimit.Key{Budget: s.budgets.Asks, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)}
-	if _, err := s.limits.Reserve(ctx, asks); err != nil {
+// others have asked for the same address; errs.Limited is for an asker, a network or known browser,
+// that asks all the time. Call it outside of a transaction.
+func (s *Service) mayMail(ctx context.Context, asker string, keys ...ratelimit.Key) (bool, error) {
+	if _, err := s.limits.Reserve(ctx, ratelimit.Key{Budget: s.budgets.Asks, Value: asker}); err != nil {
 		return false, err
 	}
 	_, err := s.limits.Reserve(ctx, keys...)
@@ -155,12 +154,13 @@ func (s *Service) mayMail(ctx context.Context, keys ...ratelimit.Key) (bool, err
 
 // mayMailTo is mayMail to an address, whoever may have it.
 func (s *Service) mayMailTo(ctx context.Context, email Email) (bool, error) {
-	return s.mayMail(ctx, ratelimit.Key{Budget: s.budgets.Mail, Value: email.key}, s.network(ctx))
+	return s.mayMailFromAnywhere(ctx, ratelimit.Key{Budget: s.budgets.Mail, Value: email.key})
 }
 
-// network is what the mails that a visitor's network has sent are counted under.
-func (s *Service) network(ctx context.Context) ratelimit.Key {
-	return ratelimit.Key{Budget: s.budgets.MailSource, Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)}
+// mayMailFromAnywhere is mayMail within the budgets of the visitor's network, too.
+func (s *Service) mayMailFromAnywhere(ctx context.Context, key ratelimit.Key) (bool, error) {
+	network := ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
+	return s.mayMail(ctx, network, key, ratelimit.Key{Budget: s.budgets.MailSource, Value: network})
 }
 
 // owner says who has an address, "" for nobody, with the address as they wrote it and their language.
