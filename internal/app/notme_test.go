@@ -1,12 +1,15 @@
 package app_test
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"signet/internal/app/apptest"
+	"signet/internal/identity/federation"
 	"signet/internal/identity/notice"
 	"signet/internal/identity/passkey"
 	"signet/internal/identity/passkey/passkeytest"
@@ -80,6 +83,34 @@ func TestNotMe_LeavesOtherFactors(t *testing.T) {
 		at(t, b.Click("It was not me: sign out everything"), 200, "/reset")
 		if has, err := a.MFA.Of(t.Context(), person.ID); err != nil || !has.TOTP {
 			t.Errorf("a replaced app: %+v, %v", has, err)
+		}
+	})
+}
+
+// An identity of somebody else's is no way in any more, either.
+func TestNotMe_TakesTheLinkBack(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
+		person := a.Person(t)
+		link := func(subject string) {
+			t.Helper()
+			err := a.DB.InTx(t.Context(), func(ctx context.Context) error {
+				_, err := a.Upstreams.Link(ctx, person.ID, federation.Identity{Provider: "corp", Issuer: "https://corp.test", Subject: subject})
+				return errors.Join(err, a.Notices.Send(ctx, person.ID, notice.IdentityLinked, map[string]any{"Provider": "Corp"}))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Clock.Advance(time.Hour)
+		}
+		link("owner")
+		link("thief")
+		b := a.Browser(t)
+		b.Open(kindOf(t, a, person.Email, "notice_identity_linked").Link())
+		at(t, b.Click("It was not me: sign out everything"), 200, "/reset")
+		list, err := a.Upstreams.List(t.Context(), person.ID)
+		if err != nil || len(list) != 1 || list[0].Subject != "owner" {
+			t.Errorf("%+v, %v", list, err)
 		}
 	})
 }

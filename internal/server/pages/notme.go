@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"signet/internal/identity/notice"
 	"signet/internal/identity/passkey"
@@ -38,6 +39,9 @@ func (p *Pages) notMeView(r *http.Request, l notice.Link) *view {
 	v := p.linkView(r, wording{"link.not_me.title", "link.not_me.text", "link.not_me.submit", "link.not_me.quiet"})
 	if data, ok := v.Data.(landingData); ok && aboutKeys[l.Kind] != "" {
 		data.Text = append([]string{v.T(aboutKeys[l.Kind], "At", v.instant(l.At).Text)}, data.Text...)
+		if l.Kind == notice.IdentityLinked {
+			data.Text = append(data.Text, v.T("link.not_me.linked"))
+		}
 		if l.Undo {
 			data.Text, data.Quiet = append(data.Text, v.T("link.not_me.factors")), v.T("link.not_me.close")
 		}
@@ -55,6 +59,11 @@ func (p *Pages) notMeLinked(w http.ResponseWriter, r *http.Request, token string
 	l, err := p.d.Notices.Take(r.Context(), token, func(ctx context.Context, l notice.Link) error {
 		if l.Undo {
 			if err := p.dropFactors(ctx, l.User); err != nil {
+				return err
+			}
+		}
+		if l.Kind == notice.IdentityLinked {
+			if err := p.dropLinks(ctx, l); err != nil {
 				return err
 			}
 		}
@@ -88,6 +97,28 @@ func (p *Pages) dropFactors(ctx context.Context, user id.User) error {
 			return err
 		}
 		err = nil
+	}
+	return err
+}
+
+// dropLinks takes the identity of another provider away that the notice told of, and those that came
+// after it: they would let somebody in whatever the new password. Where there is no password they may
+// be the only way in, and stay.
+func (p *Pages) dropLinks(ctx context.Context, l notice.Link) error {
+	if p.d.Upstreams == nil {
+		return nil
+	}
+	if has, err := p.d.Accounts.HasPassword(ctx, l.User); err != nil || !has {
+		return err
+	}
+	list, err := p.d.Upstreams.List(ctx, l.User)
+	for _, one := range list {
+		if one.CreatedAt.Before(l.At.Add(-time.Minute)) { // written in one transaction with the notice
+			continue
+		}
+		if err := p.d.Upstreams.Unlink(ctx, one); err != nil {
+			return err
+		}
 	}
 	return err
 }
