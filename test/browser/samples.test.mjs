@@ -10,6 +10,12 @@ import { extname, join } from 'node:path'
 import { folder, root, run } from '../lib/processes.mjs'
 import { launch, visitor, inspect, assertQuiet } from '../lib/browser.mjs'
 
+// The pictures are for people who look at them: SIGNET_PICTURES=1 takes all four of each state.
+const pictures = Boolean(process.env.SIGNET_PICTURES)
+const variants = pictures
+  ? [['light', 1280], ['light', 320], ['dark', 1280], ['dark', 320]]
+  : [['light', 1280], ['dark', 320]]
+
 const kinds = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.js': 'text/javascript' }
 const dir = folder('samples')
 await run('go', ['test', './internal/server/pages', '-run', '^TestSamples_Written$', '-count=1', '-vet=off'], {
@@ -44,8 +50,7 @@ test('there are samples of every language', () => {
   assert.equal(names.filter((name) => name.endsWith('.en')).length, names.filter((name) => name.endsWith('.ko')).length)
 })
 
-// Light at the full width and dark at 320 px: `inspect` looks at no more of the four. One page per
-// language, both at once.
+// One page per language, both at once.
 describe('samples', { concurrency: true }, () => {
   for (const lang of ['en', 'ko']) {
     describe(lang, { concurrency: 1 }, () => {
@@ -58,10 +63,10 @@ describe('samples', { concurrency: true }, () => {
           const { page, complaints } = who
           complaints.length = 0
           await page.goto(`${origin}/${name}.html`)
-          for (const [scheme, width] of [['light', 1280], ['dark', 320]]) {
+          for (const [scheme, width] of variants) {
             await page.emulateMedia({ colorScheme: scheme })
             await page.setViewportSize({ width, height: width < 500 ? 640 : 800 })
-            await inspect({ ...who, scheme, width }, `sample-${name.replace(`.${lang}`, '')}`)
+            await inspect({ ...who, scheme, width }, `sample-${name.replace(`.${lang}`, '')}`, { pictures })
           }
           assertQuiet(who)
         })

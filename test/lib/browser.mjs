@@ -159,9 +159,9 @@ export async function picture (page, name) {
 /**
  * All of the above for the page as it stands. Light at the full width and dark at 320 px are
  * looked at by axe-core: each scheme and each width once, since colours do not depend on the
- * width nor boxes on the colours. Every variant gets its picture.
+ * width nor boxes on the colours. Every variant gets its picture, unless `pictures` is off.
  */
-export async function inspect (visitor, where) {
+export async function inspect (visitor, where, { pictures = true } = {}) {
   const { page, lang, js, scheme, width } = visitor
   if ((scheme === 'light') === (width > 320)) {
     await readable({ ...visitor, options: { ...visitor.options, colorScheme: scheme, viewport: page.viewportSize() } }, async (readable) => {
@@ -169,5 +169,5 @@ export async function inspect (visitor, where) {
       await assertFits(readable, where, lang)
     })
   }
-  await picture(page, `${where}.${lang}.${scheme}.${width}${js ? '' : '.nojs'}`)
+  if (pictures) await picture(page, `${where}.${lang}.${scheme}.${width}${js ? '' : '.nojs'}`)
 }
