@@ -278,6 +278,19 @@ func (s *Service) verifyOwn(ctx context.Context, user id.User, key string, now t
 
 func (s *Service) replaceAddress(ctx context.Context, a Account, change newAddress, now time.Time) error {
 	q, at := s.db.Q(ctx), store.Micros(now)
+	var replacedAt int64
+	err := q.QueryRow(ctx, sqlReplacedAt, change.Key, string(a.ID), store.Micros(now.Add(-UndoFor))).Scan(&replacedAt)
+	if err == nil {
+		// Back to where they came from: as good as the link to take the change back, and as final. What
+		// lies in between may be somebody else's, who must not get such a link for this.
+		if _, err := s.takeBack(ctx, a.ID, change.Key, replacedAt, at); err != nil {
+			return err
+		}
+		return s.record(ctx, "address.change", audit.OK, a.ID, nil)
+	}
+	if !errors.Is(err, store.ErrNoRows) {
+		return err
+	}
 	if _, err := q.Exec(ctx, sqlFreeEmail, change.Key, string(a.ID), store.Micros(now.Add(-UndoFor))); err != nil {
 		return err
 	}
@@ -366,22 +379,12 @@ func (s *Service) UndoAddress(ctx context.Context, token string, also func(conte
 		if err := s.mustHit(ctx, sqlTouch, string(user), now); err != nil {
 			return err
 		}
-		if _, err := s.db.Q(ctx).Exec(ctx, sqlUndoNewer, string(user), r.At, r.OldKey); err != nil {
-			return err
-		}
-		n, err := s.db.Q(ctx).Exec(ctx, sqlUndoRestore, r.OldKey, string(user), r.At, now)
+		n, err := s.takeBack(ctx, user, r.OldKey, r.At, now)
 		if err != nil {
 			return err
 		}
 		if n == 0 { // taken back already by an earlier change's link, or replaced again by its owner
 			return errs.New(errs.NotFound, onetime.KeyUsed, errors.New("the change is not there any more"))
-		}
-		if err := s.voidMailed(ctx, user); err != nil {
-			return err
-		}
-		// Notices went to the addresses that are gone, too: their alarms are no longer the owner's.
-		if _, err := s.oneTime.Void(ctx, notice.NotMe, string(user)); err != nil {
-			return err
 		}
 		if err := s.record(ctx, "address.undo", audit.OK, user, nil); err != nil {
 			return err
@@ -389,6 +392,24 @@ func (s *Service) UndoAddress(ctx context.Context, token string, also func(conte
 		return also(ctx, user)
 	})
 	return user, errs.Wrap("undo change of address", err)
+}
+
+// takeBack makes an address that was replaced at that time the account's again, removes what came after
+// it, and voids what was mailed meanwhile. It returns 0 if there is no such address.
+func (s *Service) takeBack(ctx context.Context, user id.User, key string, replacedAt, now int64) (int64, error) {
+	q := s.db.Q(ctx)
+	if _, err := q.Exec(ctx, sqlUndoNewer, string(user), replacedAt, key); err != nil {
+		return 0, err
+	}
+	n, err := q.Exec(ctx, sqlUndoRestore, key, string(user), replacedAt, now)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	// Notices went to the addresses that are gone, too: their alarms are no longer the owner's.
+	if _, err := s.oneTime.Void(ctx, notice.NotMe, string(user)); err != nil {
+		return 0, err
+	}
+	return n, s.voidMailed(ctx, user)
 }
 
 // DeleteReplaced removes at most limit replaced addresses that cannot be restored any more and returns

@@ -60,6 +60,7 @@ const (
 	sqlFreeEmail     = `DELETE FROM email_address WHERE address_key = $1 AND replaced_at > 0 AND (account_id = $2 OR replaced_at <= $3)`
 	sqlReplaceEmail  = `UPDATE email_address SET is_primary = FALSE, replaced_at = $2 WHERE account_id = $1 AND is_primary = TRUE AND verified_at > 0`
 	sqlDropPrimary   = `DELETE FROM email_address WHERE account_id = $1 AND is_primary = TRUE`
+	sqlReplacedAt    = `SELECT replaced_at FROM email_address WHERE address_key = $1 AND account_id = $2 AND replaced_at > $3`
 	sqlUndoNewer     = `DELETE FROM email_address WHERE account_id = $1 AND created_at >= $2 AND address_key <> $3`
 	sqlUndoRestore   = `UPDATE email_address SET is_primary = TRUE, replaced_at = 0, created_at = $4 WHERE address_key = $1 AND account_id = $2 AND replaced_at = $3`
 	sqlDropReplaced  = `DELETE FROM email_address WHERE address_key IN (SELECT address_key FROM email_address WHERE replaced_at > 0 AND replaced_at <= $1 LIMIT $2)`
