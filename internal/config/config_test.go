@@ -329,6 +329,8 @@ func TestAccounts_Problems(t *testing.T) {
 		"a language we do not speak": {"branding: {text: {fr: Bonjour}}", "branding.text"},
 		"upstream without anything":  {"upstreams: [{name: Big Corp}]", "is not 1 to 32"},
 		"upstream issuer":            {"upstreams: [{name: a, label: A, kind: oidc, issuer: 'http://example.com', client_id: x, client_secret: y}]", "is not an issuer"},
+		"upstream on this machine":   {"upstreams: [{name: a, label: A, kind: oidc, issuer: 'http://localhost:9000', client_id: x, client_secret: y}]", "is not an issuer"},
+		"upstream base":              {"upstreams: [{name: a, label: A, kind: github, base_url: 'http://ghe.test', client_id: x, client_secret: y}]", "upstreams[0].base_url"},
 		"upstream twice":             {"upstreams: [{name: a, label: A, kind: github, client_id: x, client_secret: y}, {name: a, label: A, kind: github, client_id: x, client_secret: y}]", "given twice"},
 	} {
 		dir := folder(t, map[string]string{"config.yaml": "issuer: https://id.example.com\nmaster_key_file: master.key\n" + c.yaml + "\n", "master.key": goodKey()})

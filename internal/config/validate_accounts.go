@@ -96,6 +96,7 @@ func upstreamProblems(u Upstream) [][2]string {
 	add(strings.TrimSpace(u.Label) == "", ".label", "is missing: it stands on the button")
 	add(u.Kind == "", ".kind", "is missing: oidc or github")
 	add(u.Kind == "oidc" && badIssuer(u.Issuer), ".issuer", "is not an issuer such as https://login.example.com")
+	add(u.BaseURL != "" && !webAddress(u.BaseURL, true), ".base_url", "is not an address that begins with https://")
 	add(u.ClientID == "", ".client_id", "is missing")
 	add(u.ClientSecret == "", ".client_secret", "is missing: client_secret_file")
 	for _, d := range u.Domains {
@@ -109,16 +110,17 @@ func upstreamProblems(u Upstream) [][2]string {
 }
 
 // badIssuer reports whether s cannot be the issuer of another provider (OIDC Discovery §3: https, no
-// query, no fragment; a path is allowed). http is for this machine.
+// query, no fragment; a path is allowed).
 func badIssuer(s string) bool { return !webAddress(s, true) || strings.ContainsAny(s, "?#") }
 
-// webAddress reports whether s is an absolute web address; with secure, http only on this machine.
+// webAddress reports whether s is an absolute web address; with secure, one that the guarded client
+// would ask.
 func webAddress(s string, secure bool) bool {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil {
 		return false
 	}
-	return u.Scheme == "https" || u.Scheme == "http" && (!secure || loopback(u.Hostname()))
+	return u.Scheme == "https" || u.Scheme == "http" && !secure
 }
 
 var (
