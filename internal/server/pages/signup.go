@@ -221,7 +221,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) error {
 		return p.signUpFailed(w, r, v, page, err)
 	}
 	invitationUsed(w, r)
-	return p.signUpMade(w, r, v, account.Waiting{Made: a.ID, Began: a.CreatedAt}, form.Get("can_passkey") == "1")
+	return p.signUpMade(w, r, v, account.Waiting{Made: a.ID, Began: a.CreatedAt})
 }
 
 func (p *Pages) signUpFailed(w http.ResponseWriter, r *http.Request, v *visit, page *view, err error) error {

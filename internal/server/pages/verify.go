@@ -75,14 +75,14 @@ func (p *Pages) verifyCode(w http.ResponseWriter, r *http.Request) error {
 	page := p.verifyView(r, v, waiting.Email)
 	switch {
 	case waiting.Made != "": // the link was faster
-		return p.signUpMade(w, r, v, waiting, form.Get("can_passkey") == "1")
+		return p.signUpMade(w, r, v, waiting)
 	case form.Get("code") == "":
 		return p.render(w, http.StatusUnprocessableEntity, "verify", page.fail("code", v.loc.T("problem.required")))
 	}
 	var out signin.Outcome
 	j := *v.j
 	_, err = p.d.Accounts.FinishSignUp(r.Context(), v.j.ID, v.j.Parked(signin.ParkedSignUp), form.Get("code"),
-		p.newcomer(&j, v, form.Get("can_passkey") == "1", &out))
+		p.newcomer(&j, v, &out))
 	if err != nil {
 		return p.verifyFailed(w, r, v, page, err)
 	}
@@ -91,12 +91,13 @@ func (p *Pages) verifyCode(w http.ResponseWriter, r *http.Request) error {
 	return p.entered(w, r, v, out)
 }
 
-// newcomer signs a new account in, in the transaction that makes it.
-func (p *Pages) newcomer(j *signin.Journey, v *visit, passkeys bool, out *signin.Outcome) func(context.Context, account.Account) error {
+// newcomer signs a new account in, in the transaction that makes it. Passkeys are offered at a later
+// sign-in: there were pages enough.
+func (p *Pages) newcomer(j *signin.Journey, v *visit, out *signin.Outcome) func(context.Context, account.Account) error {
 	return func(ctx context.Context, a account.Account) (err error) {
 		*j = *v.j // as it was, should the transaction be tried again
 		*out, err = p.d.Journeys.Authenticated(ctx, j, signin.Proof{
-			User: a.ID, Event: session.Event{Method: session.Password}, New: true, Offer: passkeys,
+			User: a.ID, Event: session.Event{Method: session.Password}, New: true,
 		}, v.sess)
 		return err
 	}
@@ -138,7 +139,7 @@ func (p *Pages) verifyAgain(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if waiting.Made != "" {
-		return p.signUpMade(w, r, v, waiting, false)
+		return p.signUpMade(w, r, v, waiting)
 	}
 	j := *v.j
 	err = p.d.Accounts.ResendSignUp(r.Context(), v.j.ID, v.j.Parked(signin.ParkedSignUp), p.parkSignUp(&j, v))
@@ -154,21 +155,20 @@ func (p *Pages) verifyLinked(w http.ResponseWriter, r *http.Request) error {
 	if v == nil || err != nil {
 		return err
 	}
-	form, err := server.Form(r)
-	if err != nil {
+	if _, err := server.Form(r); err != nil {
 		return err
 	}
 	if waiting.Made == "" {
 		page := p.verifyView(r, v, waiting.Email)
 		return p.render(w, http.StatusUnprocessableEntity, "verify", page.fail("", v.loc.T("verify.not_yet")))
 	}
-	return p.signUpMade(w, r, v, waiting, form.Get("can_passkey") == "1")
+	return p.signUpMade(w, r, v, waiting)
 }
 
 // signUpMade signs in whoever began the sign-up, once the link made the account in another browser.
 // There the password was asked for that was chosen here, so it is one person; but if everything was
 // signed out since, that goes for this browser too.
-func (p *Pages) signUpMade(w http.ResponseWriter, r *http.Request, v *visit, made account.Waiting, passkeys bool) error {
+func (p *Pages) signUpMade(w http.ResponseWriter, r *http.Request, v *visit, made account.Waiting) error {
 	var out signin.Outcome
 	var ended bool
 	j := *v.j
@@ -177,7 +177,7 @@ func (p *Pages) signUpMade(w http.ResponseWriter, r *http.Request, v *visit, mad
 		if ended = errs.Is(err, errs.Conflict); err != nil {
 			return err
 		}
-		return p.newcomer(&j, v, passkeys, &out)(ctx, account.Account{ID: made.Made})
+		return p.newcomer(&j, v, &out)(ctx, account.Account{ID: made.Made})
 	})
 	if ended {
 		if err := p.d.Journeys.Park(r.Context(), v.j, signin.ParkedSignUp, ""); err != nil {
@@ -257,7 +257,7 @@ func (p *Pages) signUpConfirmed(w http.ResponseWriter, r *http.Request, token st
 	}
 	var out signin.Outcome
 	j := *v.j
-	_, err = p.d.Accounts.FinishSignUpByLink(r.Context(), token, v.j.ID, "", p.newcomer(&j, v, form.Get("can_passkey") == "1", &out))
+	_, err = p.d.Accounts.FinishSignUpByLink(r.Context(), token, v.j.ID, "", p.newcomer(&j, v, &out))
 	if err != nil {
 		if e := errs.As(err); e.Field != "" || errs.Is(err, errs.Forbidden) {
 			return p.turnedAway(w, r, v.loc, e.Key, journeyPath(v.j.ID, "login"))
