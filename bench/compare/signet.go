@@ -64,7 +64,8 @@ func newInstance(ctx context.Context, o Options, engine, name string, accounts i
 	if err != nil {
 		return nil, err
 	}
-	i.issuer, i.ready = "http://"+public, "http://"+management+"/readyz"
+	// By name: passkeys, and with them the login page as it is, need one.
+	i.issuer, i.ready = "http://"+strings.Replace(public, "127.0.0.1", "localhost", 1), "http://"+management+"/readyz"
 	database := ""
 	if engine == postgres {
 		if i.dsn, err = createDatabase(ctx, o.Postgres, "bench_"+name); err != nil {

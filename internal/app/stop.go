@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 )
 
@@ -13,6 +14,8 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // Run serves until a signal arrives, then drains. A second signal ends it at once.
 func (a *App) Run(signals <-chan os.Signal) error {
+	// What starting up needed (templates half parsed, migrations, the first keys) is of no more use.
+	debug.FreeOSMemory()
 	select {
 	case err := <-a.failed:
 		a.Close()
