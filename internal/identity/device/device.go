@@ -11,7 +11,6 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode"
 
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
@@ -119,8 +118,8 @@ func (s *Service) Lane(ctx context.Context, user id.User) (string, error) {
 func (s *Service) Note(ctx context.Context, user id.User) (known bool, cookie string, err error) {
 	store.MustTx(ctx)
 	now := s.clock.Now()
-	src := audit.SourceOf(ctx)
-	agent, ip := clean(src.UserAgent, maxUserAgent), clean(src.IP, maxIP)
+	src := audit.SourceOf(ctx).Kept()
+	agent, ip := src.UserAgent, src.IP
 	at, expires := store.Micros(now), store.Micros(now.Add(Life))
 	q := s.db.Q(ctx)
 	old, ok := presented(ctx)
@@ -250,7 +249,7 @@ func (s *Service) scan(ctx context.Context, r store.Row) (Browser, error) {
 	b.CreatedAt, b.LastSeenAt, b.ExpiresAt, b.TrustedUntil = store.Time(created), store.Time(seen), store.Time(expires), store.Time(trusted)
 	mine, ok := presented(ctx)
 	b.Current = ok && mine == hash
-	b.Trusted = s.clock.Now().Before(b.TrustedUntil) && (!b.Current || alike(b.UserAgent, clean(audit.SourceOf(ctx).UserAgent, maxUserAgent)))
+	b.Trusted = s.clock.Now().Before(b.TrustedUntil) && (!b.Current || alike(b.UserAgent, audit.SourceOf(ctx).Kept().UserAgent))
 	return b, nil
 }
 
@@ -265,23 +264,4 @@ func unversioned(agent string) string {
 		}
 		return r
 	}, agent)
-}
-
-const (
-	maxUserAgent = 256
-	maxIP        = 64
-)
-
-// clean makes a header value fit to be kept and shown to its owner.
-func clean(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
-	}
-	return s
 }

@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
@@ -105,12 +103,12 @@ const touchEvery = time.Minute
 // a cookie planted before the login is worth nothing after it (session fixation).
 func (s *Service) Start(ctx context.Context, user id.User, events ...Event) (Session, string, error) {
 	now := s.clock.Now()
-	src := audit.SourceOf(ctx)
+	src := audit.SourceOf(ctx).Kept()
 	cookie := id.NewToken(id.SessionCookie)
 	sess := Session{
 		ID: id.Session(id.New()), User: user, Events: events,
 		CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.absolute),
-		UserAgent: clean(src.UserAgent, maxUserAgent), IP: clean(src.IP, maxIP),
+		UserAgent: src.UserAgent, IP: src.IP,
 	}
 	text, err := encodeEvents(sess.Events)
 	if err != nil {
@@ -320,23 +318,4 @@ func scan(r store.Row, extra ...any) (Session, error) {
 	var err error
 	sess.Events, err = decodeEvents(events)
 	return sess, err
-}
-
-const (
-	maxUserAgent = 256
-	maxIP        = 64
-)
-
-// clean makes a header value fit to be kept and shown on the account page.
-func clean(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, s)
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
-	}
-	return s
 }

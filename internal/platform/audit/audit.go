@@ -30,6 +30,31 @@ type Source struct {
 	Actor string
 }
 
+const (
+	maxUserAgent = 256
+	maxIP        = 64
+)
+
+// Kept returns s as rows keep it to be shown to its owner: printable and bounded, for the browser
+// is what a visitor calls it.
+func (s Source) Kept() Source {
+	s.UserAgent, s.IP = printable(s.UserAgent, maxUserAgent), printable(s.IP, maxIP)
+	return s
+}
+
+func printable(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "")
+	}
+	return s
+}
+
 type sourceKey struct{}
 
 // WithSource returns a context that carries the source of the request.
