@@ -196,20 +196,11 @@ func (s *Service) take(ctx context.Context, sql, why, key string, p Purpose, bin
 	return t, errs.Wrap("take one-time thing", err)
 }
 
-// TryCode uses a thing up by its code. The try is counted first, committed outside of any
-// transaction that ctx carries, so that parallel guesses and failures afterwards do not escape the
-// count; on SQLite, with its one writer, it must not be called within one. A wrong code is
-// errs.Unauthenticated with KeyWrong; with KeySpent after the last try.
-func (s *Service) TryCode(ctx context.Context, p Purpose, thing, binding, code string) (Thing, error) {
-	if err := s.CheckCode(ctx, p, thing, binding, code); err != nil {
-		return Thing{}, err
-	}
-	return s.TakeID(ctx, p, thing, binding)
-}
-
-// CheckCode is TryCode without the use: the try is counted as there, and the thing stays. Call it
-// before the transaction of an act which TakeID then begins, so that a code is not used up by an
-// act that fails.
+// CheckCode compares a code and uses nothing up: call it before the transaction of an act which
+// TakeID then begins, so that a code is not used up by an act that fails. The try is counted first,
+// committed outside of any transaction that ctx carries, so that parallel guesses and failures
+// afterwards do not escape the count; on SQLite, with its one writer, it must not be called within
+// one. A wrong code is errs.Unauthenticated with KeyWrong; with KeySpent after the last try.
 func (s *Service) CheckCode(ctx context.Context, p Purpose, thing, binding, code string) error {
 	outside := s.db.Q(context.Background()) // which carries no transaction
 	var mac string
@@ -305,13 +296,4 @@ func CleanCode(typed string) string {
 		}
 		return r
 	}, typed)
-}
-
-// ShowCode writes a code in two groups, as it is easier to read: 1234 5678.
-func ShowCode(code seal.Secret) string {
-	c := code.Reveal()
-	if len(c) != codeDigits {
-		return c
-	}
-	return c[:4] + " " + c[4:]
 }
