@@ -99,7 +99,7 @@ func (s *Services) wireJourneys(cfg *config.Config) (err error) {
 	d := signin.Deps{
 		DB: s.DB, Clock: s.Clock, Accounts: s.Accounts, Sessions: s.Sessions, Engine: s.Engine, Factors: s.MFA, Browsers: s.Devices,
 		Notices: s.Notices, Links: s.Upstreams,
-		Policy: signin.Policy{Mode: signin.Mode(cfg.MFA.Mode), RememberFor: cfg.MFA.RememberFor, TermsVersion: cfg.SignUp.TermsVersion},
+		Policy: signin.Policy{Mode: signin.Mode(cfg.MFA.Mode), RememberFor: cfg.MFA.RememberFor},
 	}
 	if s.Passkeys != nil && cfg.Passkeys.Offer {
 		d.Offers = s.Passkeys

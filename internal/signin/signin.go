@@ -22,6 +22,8 @@ type Accounts interface {
 	ByID(ctx context.Context, user id.User) (account.Account, error)
 	EndProofs(ctx context.Context, user id.User) error
 	HoldProof(ctx context.Context, user id.User, at time.Time) error
+	Policy() account.SignUpPolicy
+	OwesTerms(a account.Account) bool
 }
 
 // Engine is what a journey needs of the protocol; oauth.Engine is it.
@@ -69,8 +71,6 @@ type Policy struct {
 	Mode Mode // of second factors; "" means MFAOptional
 	// RememberFor is how long a browser may be remembered; 0 means never.
 	RememberFor time.Duration
-	// TermsVersion is what everybody has to accept; "" for nothing.
-	TermsVersion string
 }
 
 // Deps is what a Service needs. Links, Notices and Offers may be nil: then there are none.
@@ -127,12 +127,12 @@ func (s *Service) Policy() Policy { return s.policy }
 func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Request, sess *session.Session) (*oauth.Response, id.Journey, error) {
 	asked := &Journey{Request: r}
 	f := s.facts(asked, sess)
-	if s.policy.TermsVersion != "" && sess != nil {
+	if s.accounts.Policy().Terms != "" && sess != nil {
 		a, err := s.accounts.ByID(ctx, sess.User)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return nil, "", errs.Wrap("authorize", err)
 		}
-		f.TermsOwed = a.TermsVersion != s.policy.TermsVersion
+		f.TermsOwed = s.accounts.OwesTerms(a)
 	}
 	step, code := Next(f)
 	if step == Done { // only then is it worth a look at the consent
@@ -213,7 +213,7 @@ func (s *Service) Decide(ctx context.Context, j *Journey, sess *session.Session)
 		default:
 			f.Disabled = a.Status != account.Active
 			f.Deleting = !a.DeleteAt.IsZero()
-			f.TermsOwed = s.policy.TermsVersion != "" && a.TermsVersion != s.policy.TermsVersion
+			f.TermsOwed = s.accounts.OwesTerms(a)
 			o.Account = &a
 		}
 	}
