@@ -21,6 +21,7 @@ type metadataFlags struct {
 	spans     []spanFlag
 	method    string
 	jwks      string
+	set       []string
 	first     bool
 	mfa, pkce bool
 }
@@ -51,6 +52,7 @@ func (m *metadataFlags) bind(cmd *cobra.Command, update bool) {
 		{name: "post-logout-redirect-uri", edits: true, of: func(m *client.Metadata) *[]string { return &m.PostLogoutRedirectURIs }},
 		{name: "scope", edits: true, of: func(m *client.Metadata) *[]string { return &m.Scopes }},
 		{name: "audience", of: func(m *client.Metadata) *[]string { return &m.Audiences }},
+		{name: "response-type", of: func(m *client.Metadata) *[]string { return &m.ResponseTypes }},
 		{name: "grant-type", of: func(m *client.Metadata) *[]string { return &m.GrantTypes }},
 		{name: "origin", of: func(m *client.Metadata) *[]string { return &m.AllowedOrigins }},
 	}
@@ -59,6 +61,7 @@ func (m *metadataFlags) bind(cmd *cobra.Command, update bool) {
 		"post-logout-redirect-uri": "address that people may return to after sign-out",
 		"scope":                    "scope that the client may ask for",
 		"audience":                 "API that the client may ask tokens for; those of its scopes are added by themselves",
+		"response-type":            "response type, code by default; others only with oauth.legacy_response_types",
 		"grant-type":               "grant type, where the kind leaves a choice",
 		"origin":                   "web origin whose pages may call the token endpoint (spa: those of its redirect URIs)",
 	}
@@ -105,7 +108,8 @@ func (m *metadataFlags) bind(cmd *cobra.Command, update bool) {
 	} {
 		f.DurationVar(&m.spans[i].value, m.spans[i].name, 0, text)
 	}
-	f.StringVar(&m.method, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none")
+	f.StringVar(&m.method, "auth-method", "", "client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or none")
+	f.StringArrayVar(&m.set, "set", nil, "any other metadata of docs/clients.md, such as profile=fapi2 (repeatable; lists with commas)")
 	f.StringVar(&m.jwks, "jwks-file", "", "file with the client's public keys, a JWK Set (private_key_jwt)")
 	f.BoolVar(&m.first, "first-party", false, "an application of your own: people are not asked for consent")
 	f.BoolVar(&m.mfa, "require-mfa", false, "let nobody in with less than two factors")
@@ -130,6 +134,15 @@ func (m *metadataFlags) apply(cmd *cobra.Command, to *client.Metadata) error {
 	for _, s := range m.spans {
 		if given(s.name) {
 			*s.of(to) = s.value
+		}
+	}
+	for _, item := range m.set {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok {
+			return fmt.Errorf("--set %s: write it as name=value", name)
+		}
+		if err := to.Set(name, value); err != nil {
+			return fmt.Errorf("--set %s: %w", name, err)
 		}
 	}
 	if given("auth-method") {

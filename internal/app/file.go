@@ -88,6 +88,7 @@ func metadata(c config.Client) client.Metadata {
 	list(&m.RedirectURIs, c.RedirectURIs)
 	list(&m.PostLogoutRedirectURIs, c.PostLogoutURIs)
 	list(&m.GrantTypes, c.GrantTypes)
+	list(&m.ResponseTypes, c.ResponseTypes)
 	list(&m.Scopes, c.Scopes)
 	list(&m.Audiences, c.Audiences)
 	list(&m.AllowedOrigins, c.AllowedOrigins)
@@ -111,6 +112,7 @@ func metadata(c config.Client) client.Metadata {
 	duration(&m.RefreshIdleTTL, c.RefreshIdle)
 	duration(&m.RefreshAbsoluteTTL, c.RefreshAbsolute)
 	duration(&m.RefreshGrace, c.RefreshGrace)
+	_ = m.Merge(c.Metadata) // CheckFile has reported what is wrong with it
 	return m
 }
 
@@ -137,6 +139,9 @@ func CheckFile(cfg *config.Config) []config.Fault {
 	clients, apis := FileRows(cfg)
 	for i, c := range clients {
 		item := fmt.Sprintf("clients[%d]", i)
+		if err := new(client.Protocol).Merge(cfg.Clients[i].Metadata); err != nil {
+			add(item, client.Problem{Field: "metadata", Text: err.Error()})
+		}
 		for _, p := range client.ProblemsOf(c.Metadata.Validate(c.Kind)) {
 			add(item, p)
 		}
@@ -156,7 +161,7 @@ func CheckFile(cfg *config.Config) []config.Fault {
 
 // checkSecrets says whether a client has the secrets that it needs, and none that it must not have.
 func checkSecrets(c client.FileClient) []client.Problem {
-	uses := c.Metadata.AuthMethod == client.SecretBasic || c.Metadata.AuthMethod == client.SecretPost
+	uses := c.Metadata.UsesSecret()
 	switch {
 	case uses && len(c.Secrets) == 0:
 		return []client.Problem{{Field: "secret", Text: "is missing: set secret_file or secret_sha256"}}

@@ -41,12 +41,17 @@ type Config struct {
 	Sessions   Sessions   `key:"sessions" doc:"Browser sessions at this server."`
 	Tokens     Tokens     `key:"tokens" doc:"Lifetimes. A client may have its own."`
 	Keys       Keys       `key:"keys" doc:"Signing keys."`
+	OAuth      OAuth      `key:"oauth" doc:"What the protocol endpoints offer. docs/profiles.md says which switch gives which profile."`
+	Register   Register   `key:"registration" doc:"Clients that register themselves (RFC 7591)."`
+	MTLS       MTLS       `key:"mtls" doc:"Certificates of clients (RFC 8705)."`
+	Device     Device     `key:"device" doc:"Sign-in on devices without a browser (RFC 8628), for clients that have the grant type."`
 	Audit      Audit      `key:"audit" doc:"The record of security-relevant acts."`
 	Outbound   Outbound   `key:"outbound" doc:"Requests that this server makes (key sets of clients, upstream providers)."`
 
-	APIs      []API      `key:"apis" doc:"APIs that tokens can be asked for (RFC 8707). What stands here is read-only elsewhere."`
-	Upstreams []Upstream `key:"upstreams" doc:"Other providers that people may sign in with."`
-	Clients   []Client   `key:"clients" doc:"Applications. What stands here is read-only elsewhere."`
+	APIs       []API       `key:"apis" doc:"APIs that tokens can be asked for (RFC 8707). What stands here is read-only elsewhere."`
+	Upstreams  []Upstream  `key:"upstreams" doc:"Other providers that people may sign in with."`
+	JWTIssuers []JWTIssuer `key:"jwt_issuers" doc:"Issuers whose assertions clients may exchange for tokens (RFC 7523), and who may sign software statements."`
+	Clients    []Client    `key:"clients" doc:"Applications. What stands here is read-only elsewhere."`
 
 	where map[string]string // path of a key → where its value came from
 }
@@ -202,6 +207,53 @@ type Keys struct {
 	PublishBefore time.Duration `key:"publish_before" default:"24h" min:"10m" max:"30d" doc:"Its successor is in the JWKS so long before it signs, so that every cache knows it."`
 }
 
+// OAuth says what the protocol endpoints offer.
+type OAuth struct {
+	LegacyResponseTypes bool              `key:"legacy_response_types" default:"false" doc:"true: clients that registered them may use implicit and hybrid response types, which hand out tokens through the browser. RFC 9700 advises against it."`
+	RequirePushed       bool              `key:"require_pushed_requests" default:"false" doc:"true: every authorization request must be pushed first (RFC 9126), not only those of clients that ask for it."`
+	RequestObjects      string            `key:"request_objects" default:"signed" oneof:"off,signed,unsigned" doc:"Request objects (RFC 9101): off; signed ones; or unsigned ones too, for old clients."`
+	RequestURIs         bool              `key:"request_uris" default:"false" doc:"true: request objects are fetched from the addresses that a client registered."`
+	DPoPNonce           bool              `key:"dpop_nonce" default:"false" doc:"true: DPoP proofs must carry a nonce of ours (RFC 9449 §8), which costs clients a second request now and then."`
+	SessionManagement   bool              `key:"session_management" default:"true" doc:"false: no check_session_iframe (OIDC Session Management)."`
+	FrontchannelLogout  bool              `key:"frontchannel_logout" default:"true" doc:"false: no hidden frames at sign-out (OIDC Front-Channel Logout)."`
+	DetailTypes         map[string]string `key:"authorization_details_types" doc:"Types of authorization_details (RFC 9396), each with what it allows, in words: {payment_initiation: Start a payment}."`
+	ClientDocuments     bool              `key:"client_documents" default:"false" doc:"true: a client may be a URL under which its metadata stand (client ID metadata documents), as MCP clients are."`
+}
+
+// Register is the policy for clients that register themselves.
+type Register struct {
+	Mode        string        `key:"mode" default:"off" oneof:"off,token,open" doc:"off; token: with an initial access token (signet registration-token create); open: anybody, in quarantine."`
+	Scopes      []string      `key:"scopes" doc:"Scopes that such clients may have; unset: openid profile email offline_access."`
+	RequirePKCE bool          `key:"require_pkce" default:"true" doc:"false: confidential clients that register themselves may leave PKCE out. Only for the OpenID conformance suite and clients as old as that."`
+	PerNetwork  int           `key:"per_network" default:"20" min:"1" max:"100000" doc:"Open registrations per hour from one network."`
+	MaxClients  int           `key:"max_clients" default:"1000" min:"1" max:"1000000" doc:"Clients in quarantine at once; beyond it nobody may register."`
+	UnusedFor   time.Duration `key:"unused_for" default:"7d" min:"1h" max:"365d" doc:"A client in quarantine through which nobody came in for so long is deleted."`
+	Statements  string        `key:"software_statements" default:"refuse" oneof:"refuse,accept,require" doc:"Software statements (RFC 7591 §2.3) signed by one of jwt_issuers: refused, taken into account, or demanded."`
+}
+
+// MTLS says how certificates of clients arrive.
+type MTLS struct {
+	Listen string `key:"listen" doc:"Address of a listener that asks for certificates, for example :8443. Apart from the public one, where browsers would ask people for theirs."`
+	URL    string `key:"url" doc:"Public origin of that listener, for example https://mtls.id.example.com:8443; mtls_endpoint_aliases name it."`
+	Header string `key:"header" oneof:",Client-Cert,X-Client-Cert,X-Forwarded-Client-Cert" doc:"Instead: the header in which a proxy of proxy.trusted passes the certificate (Client-Cert of RFC 9440, X-Client-Cert with URL-encoded PEM as nginx writes it, X-Forwarded-Client-Cert as Envoy does)."`
+	CAFile string `key:"ca_file" path:"y" doc:"Authorities whose certificates tls_client_auth accepts, PEM. Self-signed ones need none."`
+}
+
+// Device holds the terms of the device grant.
+type Device struct {
+	Lifetime time.Duration `key:"lifetime" default:"10m" min:"1m" max:"1h" doc:"How long a person has to enter the code."`
+	Interval time.Duration `key:"interval" default:"5s" min:"1s" max:"1m" doc:"How often a device may ask."`
+}
+
+// JWTIssuer is somebody whose signed statements are believed.
+type JWTIssuer struct {
+	Name    string          `key:"name" doc:"Short name; clients list it in jwt_bearer_issuers."`
+	Issuer  string          `key:"issuer" doc:"The iss of its assertions."`
+	JWKS    json.RawMessage `key:"jwks" doc:"Its public keys."`
+	JWKSURI string          `key:"jwks_uri" doc:"Or where to fetch them (https)."`
+	Subject string          `key:"subject" oneof:",account,email,upstream,none" doc:"What the sub of an assertion is: account (default): the id of an account here; email: a verified address; upstream: a subject of the provider of that name in upstreams; none: its assertions speak of no people (software statements)."`
+}
+
 // Audit holds the retention.
 type Audit struct {
 	Retention time.Duration `key:"retention" default:"365d" min:"1d" max:"36500d" doc:"Older records are deleted."`
@@ -209,7 +261,7 @@ type Audit struct {
 
 // Outbound limits what this server may fetch.
 type Outbound struct {
-	AllowHosts []string `key:"allow_hosts" doc:"Host names that a client's jwks_uri may name although they lie in a private network."`
+	AllowHosts []string `key:"allow_hosts" doc:"Host names that a client's addresses (jwks_uri, request_uris, backchannel_logout_uri, …) may name although they lie in a private network."`
 }
 
 // API is an API that tokens can be asked for.
@@ -232,7 +284,8 @@ type Client struct {
 	RedirectURIs      []string        `key:"redirect_uris" doc:"Compared byte by byte."`
 	PostLogoutURIs    []string        `key:"post_logout_redirect_uris" doc:"Where a person may be sent after logout."`
 	GrantTypes        []string        `key:"grant_types" doc:"Unset: what the kind needs."`
-	AuthMethod        string          `key:"token_endpoint_auth_method" oneof:",client_secret_basic,client_secret_post,private_key_jwt,none" doc:"Unset: what the kind needs."`
+	ResponseTypes     []string        `key:"response_types" doc:"Unset: code. Others need oauth.legacy_response_types and the grant type implicit."`
+	AuthMethod        string          `key:"token_endpoint_auth_method" oneof:",client_secret_basic,client_secret_post,client_secret_jwt,private_key_jwt,tls_client_auth,self_signed_tls_client_auth,none" doc:"Unset: what the kind needs."`
 	Scopes            []string        `key:"scopes" doc:"Scopes it may ask for."`
 	Audiences         []string        `key:"audiences" doc:"APIs it may ask tokens for."`
 	JWKS              json.RawMessage `key:"jwks" doc:"Its public keys, for private_key_jwt."`
@@ -251,6 +304,7 @@ type Client struct {
 	LogoURI           string          `key:"logo_uri" doc:"Its logo."`
 	PolicyURI         string          `key:"policy_uri" doc:"Its privacy policy."`
 	TOSURI            string          `key:"tos_uri" doc:"Its terms."`
+	Metadata          json.RawMessage `key:"metadata" doc:"Everything else that a client may have (docs/clients.md): {profile: fapi2, backchannel_logout_uri: https://app.example.com/logout}."`
 }
 
 // Migrate reports whether an old schema is brought up to date at start.

@@ -42,13 +42,18 @@ const (
 	SecretBasic   AuthMethod = "client_secret_basic"
 	SecretPost    AuthMethod = "client_secret_post"
 	PrivateKeyJWT AuthMethod = "private_key_jwt"
+	SecretJWT     AuthMethod = "client_secret_jwt"           // OIDC Core §9
+	TLS           AuthMethod = "tls_client_auth"             // RFC 8705 §2.1
+	SelfSignedTLS AuthMethod = "self_signed_tls_client_auth" // RFC 8705 §2.2
 	None          AuthMethod = "none"
 )
 
 // Owners of a row.
 const (
-	ManagedByAdmin = "admin"
-	ManagedByFile  = "file"
+	ManagedByAdmin    = "admin"
+	ManagedByFile     = "file"
+	ManagedByItself   = "registration" // RFC 7591: whoever holds its registration access token
+	ManagedByDocument = "document"     // a client ID metadata document, which is its client_id
 )
 
 // Access token formats.
@@ -62,6 +67,11 @@ const (
 	GrantAuthorizationCode = "authorization_code"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	GrantImplicit          = "implicit"                                        // OIDC Core §3.2, only with legacy response types
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
+	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     // RFC 7523
+	GrantCIBA              = "urn:openid:params:grant-type:ciba"               // OIDC CIBA Core
 )
 
 // Metadata is what an operator decides about a client. Lifetimes of zero mean the server's
@@ -90,6 +100,11 @@ type Metadata struct {
 	LogoURI                string
 	PolicyURI              string
 	TOSURI                 string
+	// Quarantined marks a client that registered itself with nobody's leave: it is shown as
+	// unverified and goes again if nobody uses it.
+	Quarantined bool
+
+	Protocol
 }
 
 // Client is a registered application. A *Client from Service is an immutable snapshot: read

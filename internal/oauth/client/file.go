@@ -261,7 +261,7 @@ func diffSecrets(old *Client, hashes []string) (added []string, same bool) {
 
 // fileSecrets turns the secrets of a declared client into stored hashes.
 func fileSecrets(f FileClient, p *Problems) []string {
-	if !f.Metadata.usesSecret() {
+	if !f.Metadata.UsesSecret() {
 		if len(f.Secrets) > 0 {
 			p.add("secrets", "must be empty: the client authenticates with %s", f.Metadata.AuthMethod)
 		}

@@ -63,5 +63,5 @@ func (c *Client) Secrets(now time.Time) []SecretInfo {
 // NeedsSecret reports whether the client authenticates with a secret and has none at now, as after
 // a change of its method.
 func (c *Client) NeedsSecret(now time.Time) bool {
-	return c.Metadata.usesSecret() && len(c.Secrets(now)) == 0
+	return c.Metadata.UsesSecret() && len(c.Secrets(now)) == 0
 }

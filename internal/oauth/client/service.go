@@ -112,7 +112,7 @@ func (s *Service) Create(ctx context.Context, n NewClient) (Client, seal.Secret,
 	}
 	c := &Client{ID: n.ID, Name: n.Name, Kind: n.Kind, Status: Active, ManagedBy: ManagedByAdmin, CreatedAt: now, UpdatedAt: now}
 	secret := ""
-	if n.Metadata.usesSecret() {
+	if n.Metadata.UsesSecret() {
 		secret = id.NewToken(id.ClientSecret)
 	}
 	err := s.change(ctx, func(ctx context.Context) error {
@@ -139,8 +139,10 @@ func (s *Service) Create(ctx context.Context, n NewClient) (Client, seal.Secret,
 	return *c, seal.Secret(secret), nil
 }
 
-func (m Metadata) usesSecret() bool {
-	return m.AuthMethod == SecretBasic || m.AuthMethod == SecretPost
+// UsesSecret reports whether the client authenticates with a secret that was made here or is
+// configured.
+func (m Metadata) UsesSecret() bool {
+	return m.AuthMethod == SecretBasic || m.AuthMethod == SecretPost || m.AuthMethod == SecretJWT
 }
 
 // check applies every rule to a client about to be written, those that need the API registry
@@ -200,7 +202,7 @@ func (s *Service) Update(ctx context.Context, cid id.Client, edit func(*Draft) e
 		if err := s.write(ctx, c); err != nil {
 			return err
 		}
-		if !c.Metadata.usesSecret() && len(c.secrets) > 0 {
+		if !c.Metadata.UsesSecret() && len(c.secrets) > 0 {
 			if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlDeleteSecrets, cid); err != nil {
 				return err
 			}
@@ -221,6 +223,7 @@ func (m Metadata) clone() Metadata {
 		*list = slices.Clone(*list)
 	}
 	m.JWKS = slices.Clone(m.JWKS)
+	m.Protocol = m.Protocol.clone()
 	return m
 }
 
@@ -242,7 +245,7 @@ func (s *Service) RotateSecret(ctx context.Context, cid id.Client, overlap time.
 		if err != nil {
 			return err
 		}
-		if !c.Metadata.usesSecret() {
+		if !c.Metadata.UsesSecret() {
 			return refuse(errs.Conflict, "client %q authenticates with %s and has no secret", cid, c.Metadata.AuthMethod)
 		}
 		if live := c.Secrets(now); overlap > 0 && len(live) >= maxSecrets {

@@ -39,6 +39,15 @@ var checks = []func(subject, *Problems){
 	checkLifetimes,
 	checkOrigins,
 	checkLinks,
+	checkProfile,
+	checkSubjectType,
+	checkAlgorithms,
+	checkRequests,
+	checkTLS,
+	checkLogout,
+	checkInitiate,
+	checkGrantSettings,
+	checkTexts,
 }
 
 // Validate reports everything that is wrong with the metadata at once; see ProblemsOf.
@@ -59,7 +68,7 @@ func (s subject) public() bool          { return s.AuthMethod == None }
 
 func checkRedirects(s subject, p *Problems) {
 	switch {
-	case s.kind != Machine && s.has(GrantAuthorizationCode) && len(s.RedirectURIs) == 0:
+	case s.kind != Machine && (s.has(GrantAuthorizationCode) || s.has(GrantImplicit)) && len(s.RedirectURIs) == 0:
 		p.add("redirect_uris", "is empty: say where users return to")
 	case s.kind == Machine && len(s.RedirectURIs) > 0:
 		p.add("redirect_uris", "must be empty: a machine client has no users")
@@ -97,47 +106,85 @@ func shown(s string) string {
 	return s
 }
 
+// grantsOf are the grant types that each kind may have, the one that it must have first. A token of
+// the application itself must not look like one that a user gave (RFC 9700 §4.15), so
+// client_credentials is for machine clients alone.
+var grantsOf = map[Kind][]string{
+	Web: {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer, GrantCIBA},
+	SPA: {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit},
+	// A device without a browser has no redirect, so device_code alone will do.
+	Native:  {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode},
+	Machine: {GrantClientCredentials, GrantTokenExchange, GrantJWTBearer},
+}
+
+// userGrants are those with which a person comes in.
+var userGrants = []string{GrantAuthorizationCode, GrantImplicit, GrantDeviceCode, GrantCIBA, GrantTokenExchange, GrantJWTBearer}
+
 func checkGrants(s subject, p *Problems) {
-	known := []string{GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials}
+	if len(s.GrantTypes) == 0 {
+		p.add("grant_types", "is empty")
+		return
+	}
+	known := grantsOf[s.kind]
 	for i, g := range s.GrantTypes {
-		if !slices.Contains(known, g) {
-			p.add("grant_types", "%q is not one of %s", shown(g), strings.Join(known, ", "))
-		}
-		if slices.Contains(s.GrantTypes[:i], g) {
+		switch {
+		case slices.Contains(s.GrantTypes[:i], g):
 			p.add("grant_types", "%q stands twice", shown(g))
+		case slices.Contains(known, g):
+		case g == GrantClientCredentials:
+			p.add("grant_types", "client_credentials needs a machine client of its own")
+		default:
+			p.add("grant_types", "%q is not one of %s, which a %s client may have", shown(g), strings.Join(known, ", "), s.kind)
 		}
 	}
-	switch {
-	case len(s.GrantTypes) == 0:
-		p.add("grant_types", "is empty")
-	case s.kind == Machine:
-		if len(s.GrantTypes) != 1 || !s.has(GrantClientCredentials) {
-			p.add("grant_types", "must be client_credentials alone: a machine client has no users")
-		}
-	case s.has(GrantClientCredentials):
-		// One identity per client: a token of the application itself must not look like one that
-		// a user gave (RFC 9700 §4.15).
-		p.add("grant_types", "client_credentials needs a machine client of its own")
-	case !s.has(GrantAuthorizationCode):
-		p.add("grant_types", "must have authorization_code")
+	if s.kind != Machine && !slices.ContainsFunc(userGrants, s.has) {
+		p.add("grant_types", "must have authorization_code, or another one by which people come in")
 	}
 }
 
+// checkResponseTypes: code alone is the rule (RFC 9700 §2.1.2); a response type that hands out
+// tokens needs the grant type that OIDC Registration §2 names for it.
 func checkResponseTypes(s subject, p *Problems) {
-	want := []string{"code"} // RFC 9700 §2.1.2: no tokens in front-channel answers
-	if s.kind == Machine {
-		want = nil
+	code := s.has(GrantAuthorizationCode)
+	if s.kind == Machine || !code && !s.has(GrantImplicit) {
+		if len(s.ResponseTypes) > 0 && (s.kind == Machine || slices.ContainsFunc(userGrants, s.has)) {
+			p.add("response_types", "must be empty without authorization_code")
+		}
+		return
 	}
-	if !slices.Equal(s.ResponseTypes, want) {
-		p.add("response_types", "must be [%s]", strings.Join(want, " "))
+	if len(s.ResponseTypes) == 0 {
+		p.add("response_types", "is empty")
+	} else if s.has(GrantImplicit) && !slices.ContainsFunc(s.ResponseTypes, func(rt string) bool { return rt != "code" }) {
+		p.add("grant_types", "implicit is for response_types other than code")
+	}
+	for i, rt := range s.ResponseTypes {
+		words := strings.Fields(rt)
+		switch {
+		case !slices.Contains(ResponseTypes(), rt):
+			p.add("response_types", "%q is not one of %s", shown(rt), strings.Join(ResponseTypes(), ", "))
+		case slices.Contains(s.ResponseTypes[:i], rt):
+			p.add("response_types", "%q stands twice", rt)
+		case slices.Contains(words, "code") && !code:
+			p.add("response_types", "%q needs the grant type authorization_code", rt)
+		case rt != "code" && !s.has(GrantImplicit):
+			p.add("response_types", "%q needs the grant type implicit", rt)
+		}
 	}
 }
+
+// authMethods are all methods, the public one last.
+var authMethods = []AuthMethod{SecretBasic, SecretPost, SecretJWT, PrivateKeyJWT, TLS, SelfSignedTLS, None}
+
+// AuthMethods lists the ways in which a client may prove itself, none last.
+func AuthMethods() []AuthMethod { return slices.Clone(authMethods) }
 
 func checkAuthMethod(s subject, p *Problems) {
-	switch s.AuthMethod {
-	case SecretBasic, SecretPost, PrivateKeyJWT, None:
-	default:
-		p.add("token_endpoint_auth_method", "%q is not one of client_secret_basic, client_secret_post, private_key_jwt, none", shown(string(s.AuthMethod)))
+	if !slices.Contains(authMethods, s.AuthMethod) {
+		names := make([]string, len(authMethods))
+		for i, m := range authMethods {
+			names[i] = string(m)
+		}
+		p.add("token_endpoint_auth_method", "%q is not one of %s", shown(string(s.AuthMethod)), strings.Join(names, ", "))
 		return
 	}
 	public := s.kind == SPA || s.kind == Native

@@ -92,7 +92,7 @@ func TestValidate_EveryRule(t *testing.T) {
 		"implicit response":        {SPA, func(m *Metadata) { m.ResponseTypes = []string{"token"} }, "response_types"},
 		"hybrid response":          {Web, func(m *Metadata) { m.ResponseTypes = []string{"code", "code id_token"} }, "response_types"},
 		"machine with response":    {Machine, func(m *Metadata) { m.ResponseTypes = []string{"code"} }, "response_types"},
-		"unknown method":           {Web, func(m *Metadata) { m.AuthMethod = "client_secret_jwt" }, "token_endpoint_auth_method"},
+		"unknown method":           {Web, func(m *Metadata) { m.AuthMethod = "client_secret_magic" }, "token_endpoint_auth_method"},
 		"no method":                {Web, func(m *Metadata) { m.AuthMethod = "" }, "token_endpoint_auth_method"},
 		"secret in an SPA":         {SPA, func(m *Metadata) { m.AuthMethod = SecretBasic }, "token_endpoint_auth_method"},
 		"secret in an app":         {Native, func(m *Metadata) { m.AuthMethod = SecretPost }, "token_endpoint_auth_method"},
