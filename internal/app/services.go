@@ -151,7 +151,8 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	s.Engine, err = oauth.New(oauth.Deps{
 		DB: s.DB, Clock: s.Clock, Issuer: cfg.Issuer, Keys: s.Keys, Clients: s.Clients, Consents: s.Consents,
 		Subjects: subjects{s.Accounts}, Audit: s.Audit, Seal: s.Seal, Log: s.Log,
-		TTLs: oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
+		TTLs:   oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
+		Policy: policy(cfg),
 	})
 	if err != nil {
 		return err

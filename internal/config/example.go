@@ -83,6 +83,10 @@ var itemExamples = map[string]string{
 	"upstreams.client_secret": "corp.secret",
 	"upstreams.domains":       "[corp.example.com]",
 
+	"jwt_issuers.name":     "build",
+	"jwt_issuers.issuer":   "https://ci.example.com",
+	"jwt_issuers.jwks_uri": "https://ci.example.com/jwks.json",
+
 	"clients.id":                        "shop",
 	"clients.name":                      "Shop",
 	"clients.kind":                      "web",

@@ -20,6 +20,8 @@ type authorization struct {
 	index  *scopeIndex
 	req    Request
 	target *Target // nil until the redirect URI is known to be the client's
+	signed bool    // all parameters come from a signed request object
+	push   *Call   // the request is being pushed (RFC 9126); nil at the authorization endpoint
 }
 
 // checks run in this order. Until checkRedirect has passed, an error is shown on our own page;
@@ -40,6 +42,10 @@ var checks = []func(context.Context, *authorization) error{
 	checkMaxAge,
 	checkPreferences,
 	checkHint,
+	checkClaims,
+	checkDetails,
+	checkBinding,
+	checkProfile,
 }
 
 // ParseAuthorize checks an authorization request (RFC 6749 §4.1.1, OIDC Core §3.1.2.1) and
@@ -47,11 +53,22 @@ var checks = []func(context.Context, *authorization) error{
 // says whether the application may be told. Unknown parameters are ignored, and so are claims
 // and claims_locales, which discovery does not offer.
 func (e *Engine) ParseAuthorize(ctx context.Context, form url.Values) (*Request, error) {
-	index, err := e.index(ctx)
+	u, err := e.unpack(ctx, form)
 	if err != nil {
 		return nil, AsError(err)
 	}
-	a := &authorization{e: e, form: form, index: index}
+	if u.ready != nil {
+		return u.ready, nil
+	}
+	return e.check(ctx, &authorization{e: e, form: u.form, signed: u.signed})
+}
+
+// check runs the list of checks over the parameters.
+func (e *Engine) check(ctx context.Context, a *authorization) (*Request, error) {
+	var err error
+	if a.index, err = e.index(ctx); err != nil {
+		return nil, AsError(err)
+	}
 	for _, check := range checks {
 		if err := check(ctx, a); err != nil {
 			out := AsError(err)
@@ -96,7 +113,7 @@ func checkRedirect(_ context.Context, a *authorization) error {
 		return refuse(InvalidRequest, "The redirect_uri is not one that this application registered.")
 	}
 	a.req.RedirectURI = uri
-	a.target = &Target{RedirectURI: uri, Mode: ModeQuery}
+	a.target = &Target{Client: a.client.ID, RedirectURI: uri, Mode: ModeQuery}
 	// State and mode are set as soon as possible, so that every error from here on has them.
 	if s, ok := single(a.form, "state"); ok && len(s) <= maxState {
 		a.target.State = s

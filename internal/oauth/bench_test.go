@@ -42,7 +42,7 @@ func BenchmarkClientCredentials(b *testing.B) {
 	benchEngines(b, func(b *testing.B, r *rig) {
 		h, form := r.as(r.newClient(client.Machine, nil), credentialsForm("scope", "read"))
 		for b.Loop() {
-			if _, err := r.Token(b.Context(), h, form); err != nil {
+			if _, err := r.Token(b.Context(), post(h, form)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -79,7 +79,7 @@ func BenchmarkIntrospect(b *testing.B) {
 		c := r.newClient(client.Web, nil)
 		h, form := r.as(c, values("token", r.tokens(c).AccessToken))
 		for b.Loop() {
-			if out, err := r.Introspect(b.Context(), h, form); err != nil || !out.Active {
+			if out, err := r.Introspect(b.Context(), post(h, form)); err != nil || !out.Active {
 				b.Fatal(err)
 			}
 		}
@@ -90,7 +90,7 @@ func BenchmarkUserinfo(b *testing.B) {
 	benchEngines(b, func(b *testing.B, r *rig) {
 		token := r.tokens(r.newClient(client.Web, nil)).AccessToken
 		for b.Loop() {
-			if _, err := r.Userinfo(b.Context(), token); err != nil {
+			if _, err := r.Userinfo(b.Context(), Call{}, "Bearer", token); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -61,6 +61,10 @@ type accessClaims struct {
 	AMR      []string `json:"amr,omitempty"`
 	GrantID  string   `json:"gid,omitempty"`
 	Session  string   `json:"sid,omitempty"`
+
+	Confirm *confirmation   `json:"cnf,omitempty"`
+	Act     *actor          `json:"act,omitempty"`
+	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
 // idClaims is an ID token (OIDC Core §2). Claims about the person are at userinfo (§5.4). There is

@@ -30,8 +30,9 @@ type credentials struct {
 // authenticate finds out which client sent a request (RFC 6749 §2.3): by exactly one method, the
 // registered one. Every failure is the same invalid_client, so that nothing is learned about
 // which clients exist or how they authenticate; the cause is for the log.
-func (e *Engine) authenticate(ctx context.Context, h http.Header, form url.Values) (*client.Client, error) {
-	cr, why := readCredentials(h, form)
+func (e *Engine) authenticate(ctx context.Context, call *Call) (*client.Client, error) {
+	h := call.Header
+	cr, why := readCredentials(h, call.Form)
 	if why != "" {
 		return nil, badClient(h, why)
 	}

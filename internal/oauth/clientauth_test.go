@@ -60,7 +60,7 @@ func TestClientAuth_OnlyTheRegisteredMethod(t *testing.T) {
 		case client.None:
 			form.Set("client_id", string(c))
 		}
-		_, err := r.Token(t.Context(), h, form)
+		_, err := r.Token(t.Context(), post(h, form))
 		return err
 	}
 	for registered, c := range clients {
@@ -95,11 +95,11 @@ func TestClientAuth_OnlyTheRegisteredMethod(t *testing.T) {
 		"nothing":              {http.Header{}, credentialsForm()},
 		"wrong assertion type": {http.Header{}, credentialsForm("client_assertion_type", "saml", "client_assertion", "x")},
 	} {
-		if _, err := r.Token(t.Context(), tc.h, tc.form); err == nil || AsError(err).Code != InvalidClient {
+		if _, err := r.Token(t.Context(), post(tc.h, tc.form)); err == nil || AsError(err).Code != InvalidClient {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := r.Token(t.Context(), good, credentialsForm("client_id", string(c), "client_secret", "")) // empty counts as left out
+	_, err := r.Token(t.Context(), post(good, credentialsForm("client_id", string(c), "client_secret", ""))) // empty counts as left out
 	wantCode(t, err, "")
 }
 
@@ -172,7 +172,7 @@ func TestAssertion_F9_Rules(t *testing.T) {
 		c := r.newClient(client.Machine, func(m *client.Metadata) { m.AuthMethod, m.JWKS = client.PrivateKeyJWT, k.jwks(t) })
 		victim := r.newClient(client.Machine, func(m *client.Metadata) { m.AuthMethod, m.JWKS = client.PrivateKeyJWT, foreign.jwks(t) })
 		send := func(assertion string) error {
-			_, err := r.Token(t.Context(), http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", assertion))
+			_, err := r.Token(t.Context(), post(http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", assertion)))
 			return err
 		}
 		claims := func(edit func(m map[string]any)) map[string]any { return r.assertionClaims(c, edit) }
@@ -253,7 +253,7 @@ func TestAssertion_Replay(t *testing.T) {
 		other := r.again(r.db, r.db)
 		send := func(r *rig, c id.Client) error {
 			claims := r.assertionClaims(c, func(m map[string]any) { m["jti"] = "one" })
-			_, err := r.Token(t.Context(), http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", k.assertion(t, claims, nil)))
+			_, err := r.Token(t.Context(), post(http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", k.assertion(t, claims, nil))))
 			return err
 		}
 		wantCode(t, send(r, a), "")
@@ -271,7 +271,7 @@ func TestClientAuth_SaysNothing(t *testing.T) {
 	check(t, r.clients.Disable(t.Context(), off))
 	var texts []string
 	for _, h := range []http.Header{basic(string(c), "sgn_cs_x"), basic("nobody", "sgn_cs_x"), basic(string(off), r.secrets[off])} {
-		_, err := r.Token(t.Context(), h, credentialsForm())
+		_, err := r.Token(t.Context(), post(h, credentialsForm()))
 		texts = append(texts, AsError(err).Description)
 	}
 	if slices.Sort(texts); len(slices.Compact(texts)) != 1 {

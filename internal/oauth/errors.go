@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
 )
 
 // The closed set of error codes that leave this server at its protocol endpoints. A code that
@@ -26,12 +27,27 @@ const (
 	ConsentRequired         = "consent_required"          // OIDC Core §3.1.2.6
 	InteractionRequired     = "interaction_required"      // OIDC Core §3.1.2.6
 	SelectionRequired       = "account_selection_required"
-	RequestNotSupported     = "request_not_supported"      // OIDC Core §3.1.2.6
-	RequestURINotSupported  = "request_uri_not_supported"  // OIDC Core §3.1.2.6
-	RegistrationUnsupported = "registration_not_supported" // OIDC Core §3.1.2.6
-	UnsupportedTokenType    = "unsupported_token_type"     // RFC 7009 §2.2.1
-	InvalidToken            = "invalid_token"              // RFC 6750 §3.1
-	InsufficientScope       = "insufficient_scope"         // RFC 6750 §3.1
+	RequestNotSupported     = "request_not_supported"             // OIDC Core §3.1.2.6
+	RequestURINotSupported  = "request_uri_not_supported"         // OIDC Core §3.1.2.6
+	RegistrationUnsupported = "registration_not_supported"        // OIDC Core §3.1.2.6
+	UnsupportedTokenType    = "unsupported_token_type"            // RFC 7009 §2.2.1
+	InvalidToken            = "invalid_token"                     // RFC 6750 §3.1
+	InsufficientScope       = "insufficient_scope"                // RFC 6750 §3.1
+	InvalidRequestObject    = "invalid_request_object"            // RFC 9101 §7, OIDC Core §3.1.2.6
+	InvalidRequestURI       = "invalid_request_uri"               // RFC 9101 §7
+	InvalidDPoPProof        = "invalid_dpop_proof"                // RFC 9449 §5, §7.1
+	UseDPoPNonce            = "use_dpop_nonce"                    // RFC 9449 §8, §9
+	InvalidDetails          = "invalid_authorization_details"     // RFC 9396 §5
+	AuthorizationPending    = "authorization_pending"             // RFC 8628 §3.5
+	SlowDown                = "slow_down"                         // RFC 8628 §3.5
+	ExpiredToken            = "expired_token"                     // RFC 8628 §3.5
+	InvalidClientMetadata   = "invalid_client_metadata"           // RFC 7591 §3.2.2
+	InvalidRedirectURI      = "invalid_redirect_uri"              // RFC 7591 §3.2.2
+	InvalidStatement        = "invalid_software_statement"        // RFC 7591 §3.2.2
+	UnapprovedStatement     = "unapproved_software_statement"     // RFC 7591 §3.2.2
+	UnmetRequirements       = "unmet_authentication_requirements" // OIDC Unmet Authentication Requirements §2
+	UnknownUserID           = "unknown_user_id"                   // OIDC CIBA §13
+	InsufficientAuth        = "insufficient_user_authentication"  // RFC 9470 §3
 )
 
 // Codes lists the vocabulary, for tests and for the reference page.
@@ -39,12 +55,15 @@ var Codes = []string{
 	InvalidRequest, InvalidClient, InvalidGrant, UnauthorizedClient, UnsupportedGrantType, UnsupportedResponseType,
 	InvalidScope, InvalidTarget, AccessDenied, ServerError, TemporarilyUnavailable, LoginRequired, ConsentRequired,
 	InteractionRequired, SelectionRequired, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
-	UnsupportedTokenType, InvalidToken, InsufficientScope,
+	UnsupportedTokenType, InvalidToken, InsufficientScope, InvalidRequestObject, InvalidRequestURI, InvalidDPoPProof,
+	UseDPoPNonce, InvalidDetails, AuthorizationPending, SlowDown, ExpiredToken, InvalidClientMetadata, InvalidRedirectURI,
+	InvalidStatement, UnapprovedStatement, UnmetRequirements, UnknownUserID, InsufficientAuth,
 }
 
 // Target is where an authorization response may go: an address that was checked against the
 // client's registration, and how the answer travels.
 type Target struct {
+	Client      id.Client // whose address it is
 	RedirectURI string
 	Mode        string // query | fragment | form_post
 	State       string

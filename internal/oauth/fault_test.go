@@ -159,7 +159,7 @@ func cleanRetry(t *testing.T, r *rig, c id.Client, tok *Tokens, err error, lost 
 
 func revokeAs(d *rig, c id.Client, token string) error {
 	h, form := d.as(c, values("token", token))
-	return d.Revoke(d.t.Context(), h, form)
+	return d.Revoke(d.t.Context(), post(h, form))
 }
 
 // unexpected keeps an invalid_grant, which is right here, from counting as a failure.

@@ -54,14 +54,16 @@ func (clientStore) SetClientAssertionJWT(context.Context, string, time.Time) err
 // clientView shows a client to fosite. It has no secret to show: VerifySecret is the only check.
 type clientView struct{ *client.Client }
 
-func (v clientView) GetID() string                      { return string(v.ID) }
-func (v clientView) GetHashedSecret() []byte            { return nil }
-func (v clientView) GetRedirectURIs() []string          { return v.Metadata.RedirectURIs }
-func (v clientView) GetGrantTypes() fosite.Arguments    { return v.Metadata.GrantTypes }
-func (v clientView) GetResponseTypes() fosite.Arguments { return fosite.Arguments{"code"} }
-func (v clientView) GetScopes() fosite.Arguments        { return v.Metadata.Scopes }
-func (v clientView) IsPublic() bool                     { return v.Public() }
-func (v clientView) GetAudience() fosite.Arguments      { return v.Metadata.Audiences }
+func (v clientView) GetID() string                   { return string(v.ID) }
+func (v clientView) GetHashedSecret() []byte         { return nil }
+func (v clientView) GetRedirectURIs() []string       { return v.Metadata.RedirectURIs }
+func (v clientView) GetGrantTypes() fosite.Arguments { return v.Metadata.GrantTypes }
+func (v clientView) GetResponseTypes() fosite.Arguments {
+	return fosite.Arguments(v.Metadata.ResponseTypes)
+}
+func (v clientView) GetScopes() fosite.Arguments   { return v.Metadata.Scopes }
+func (v clientView) IsPublic() bool                { return v.Public() }
+func (v clientView) GetAudience() fosite.Arguments { return v.Metadata.Audiences }
 func (v clientView) GetResponseModes() []fosite.ResponseModeType {
 	return []fosite.ResponseModeType{fosite.ResponseModeQuery, fosite.ResponseModeFragment, fosite.ResponseModeFormPost}
 }
@@ -90,14 +92,16 @@ func (c *configurator) GetTokenEndpointHandlers(ctx context.Context) fosite.Toke
 // GetClientAuthenticationStrategy returns ours, in place of fosite's (engine: one method per
 // request, the registered one).
 func (c *configurator) GetClientAuthenticationStrategy(context.Context) fosite.ClientAuthenticationStrategy {
-	return func(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
-		cl, err := c.e.authenticate(ctx, r.Header, form)
+	return func(ctx context.Context, _ *http.Request, _ url.Values) (fosite.Client, error) {
+		f, _ := ctx.Value(flowKey{}).(*flow)
+		if f == nil {
+			return nil, errUnused
+		}
+		cl, err := c.e.authenticate(ctx, f.call)
 		if err != nil {
 			return nil, err
 		}
-		if f, _ := ctx.Value(flowKey{}).(*flow); f != nil {
-			f.client = cl
-		}
+		f.client = cl
 		return clientView{cl}, nil
 	}
 }

@@ -76,7 +76,8 @@ func FuzzAssertion(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Add(strings.Replace(good, ".", ".e30.", 1))
 	f.Fuzz(func(t *testing.T, assertion string) {
-		cl, err := r.authenticate(t.Context(), http.Header{}, values("client_assertion_type", assertionType, "client_assertion", assertion))
+		call := post(http.Header{}, values("client_assertion_type", assertionType, "client_assertion", assertion))
+		cl, err := r.authenticate(t.Context(), &call)
 		if err != nil {
 			wantCode(t, err, InvalidClient)
 			return

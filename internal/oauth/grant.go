@@ -31,21 +31,52 @@ type grantRow struct {
 	Revoked       bool
 	UserActive    bool
 	Consented     bool
+	Params        grantParams
+}
+
+// grantParams is what only few grants have. It must stay readable for the rows that are there.
+type grantParams struct {
+	Claims       *ClaimsRequest  `json:"claims,omitempty"`
+	Details      json.RawMessage `json:"details,omitempty"`       // RFC 9396, as granted
+	JKT          string          `json:"jkt,omitempty"`           // the code works with this key only
+	ResponseType string          `json:"response_type,omitempty"` // where it was not code
+}
+
+func (p *grantParams) encode() (string, error) {
+	b, err := json.Marshal(p)
+	return string(b), err
+}
+
+// accessParams is what an opaque access token carries beside its grant.
+type accessParams struct {
+	Confirm confirmation    `json:"cnf,omitzero"`
+	Act     *actor          `json:"act,omitempty"`
+	Details json.RawMessage `json:"details,omitempty"`
+}
+
+func decodeParams(text string) (p grantParams, err error) {
+	if text != "" && text != "{}" {
+		err = json.Unmarshal([]byte(text), &p)
+	}
+	return p, err
 }
 
 // scan reads grantColumns, then more.
 func (g *grantRow) scan(r store.Row, more ...any) error {
-	var scopes, resources, amr, active string
+	var scopes, resources, amr, active, params string
 	var auth, code, created, expires, revoked, consent int64
 	err := r.Scan(append([]any{
 		(*string)(&g.ID), (*string)(&g.Client), (*string)(&g.User), (*string)(&g.Session), &scopes, &resources,
-		&auth, &g.ACR, &amr, &g.Nonce, &g.CodeChallenge, &code, &g.RedirectURI, &created, &expires, &revoked, &active, &consent,
+		&auth, &g.ACR, &amr, &g.Nonce, &g.CodeChallenge, &code, &g.RedirectURI, &created, &expires, &revoked, &params, &active, &consent,
 	}, more...)...)
 	if err != nil {
 		return err
 	}
 	g.AuthTime, g.CodeExpires, g.CreatedAt, g.ExpiresAt = store.Time(auth), store.Time(code), store.Time(created), store.Time(expires)
 	g.Revoked, g.UserActive, g.Consented = revoked != 0, active != "", consent != 0
+	if g.Params, err = decodeParams(params); err != nil {
+		return err
+	}
 	g.Scopes, g.Resources, g.AMR = decodeList(scopes, &err), decodeList(resources, &err), decodeList(amr, &err)
 	return err
 }

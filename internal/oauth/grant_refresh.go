@@ -25,6 +25,7 @@ type presented struct {
 	successor string // hash of the token it was exchanged for; "" while it is fresh
 	sealed    string
 	usedAt    time.Time
+	confirm   confirmation // what its holder must prove
 }
 
 // HandleTokenEndpointRequest judges the token, its owner first (fosite F16).
@@ -58,7 +59,7 @@ func (h *refreshGrant) judge(ctx context.Context, f *flow) error {
 	if g == nil {
 		return invalidGrant("unknown refresh token")
 	}
-	f.grant = *g
+	f.grant, f.held = *g, p.confirm
 	switch {
 	case g.Client != f.client.ID:
 		return h.e.foreign(ctx, f, "refresh token")

@@ -2,8 +2,7 @@ package oauth
 
 import (
 	"context"
-	"net/http"
-	"net/url"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +27,10 @@ type accessInfo struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+	Confirm  confirmation
+	Act      *actor
+	Details  json.RawMessage
+	Params   grantParams // of the grant; zero for a JWT of a machine
 }
 
 func (a *accessInfo) subject() string {
@@ -70,6 +73,10 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 		Client: id.Client(c.ClientID), Grant: id.Grant(c.GrantID), Session: id.Session(c.Session), Audience: c.Audience,
 		Scopes: strings.Fields(c.Scope), ID: c.ID, IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), ACR: c.ACR, AMR: c.AMR,
 	}
+	if c.Confirm != nil {
+		a.Confirm = *c.Confirm
+	}
+	a.Act, a.Details = c.Act, c.Details
 	if c.GrantID == "" {
 		var jti string
 		err := e.db.Q(ctx).QueryRow(ctx, sqlDenied, c.ID).Scan(&jti)
@@ -78,19 +85,20 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 		}
 		return nil, err
 	}
-	var owner, user, active, denied string
+	var owner, user, active, denied, params string
 	var revoked, expires int64
-	err = e.db.Q(ctx).QueryRow(ctx, sqlGrantState, c.GrantID, c.ID).Scan(&owner, &user, &revoked, &expires, &active, &denied)
+	err = e.db.Q(ctx).QueryRow(ctx, sqlGrantState, c.GrantID, c.ID).Scan(&owner, &user, &revoked, &expires, &params, &active, &denied)
 	switch {
 	case isNoRows(err): // swept, or deleted with its user or client
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID || user != c.Subject || !e.clock.Now().Before(store.Time(expires)):
+	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID && c.Act == nil || user != c.Subject || !e.clock.Now().Before(store.Time(expires)):
 		return nil, nil
 	}
 	a.User, a.AuthTime = id.User(user), time.Unix(c.AuthTime, 0)
-	return a, nil
+	a.Params, err = decodeParams(params)
+	return a, err
 }
 
 func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, error) {
@@ -99,10 +107,10 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 		return nil, nil
 	}
 	a := &accessInfo{}
-	var scopes, aud, amr, active string
+	var scopes, aud, amr, active, own, params string
 	var created, expires, revoked, grantRevoked, grantExpires, auth int64
 	err := e.db.Q(ctx).QueryRow(ctx, sqlAccess, hash).Scan((*string)(&a.Client), &scopes, &aud, &created, &expires, &revoked,
-		(*string)(&a.Grant), (*string)(&a.User), (*string)(&a.Session), &grantRevoked, &grantExpires, &auth, &a.ACR, &amr, &active)
+		(*string)(&a.Grant), (*string)(&a.User), (*string)(&a.Session), &grantRevoked, &grantExpires, &auth, &a.ACR, &amr, &active, &own, &params)
 	if isNoRows(err) {
 		return nil, nil
 	}
@@ -116,6 +124,14 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 	}
 	a.IssuedAt, a.Expires, a.AuthTime = store.Time(created), store.Time(expires), store.Time(auth)
 	a.Scopes, a.Audience, a.AMR = decodeList(scopes, &err), decodeList(aud, &err), decodeList(amr, &err)
+	if err == nil {
+		a.Params, err = decodeParams(params)
+	}
+	if err == nil && own != "{}" {
+		var p accessParams
+		err = json.Unmarshal([]byte(own), &p)
+		a.Confirm, a.Act, a.Details = p.Confirm, p.Act, p.Details
+	}
 	return a, err
 }
 
@@ -135,6 +151,10 @@ type Introspection struct {
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Session   string   `json:"sid,omitempty"`
+
+	Confirm *confirmation   `json:"cnf,omitempty"`                   // RFC 9449 §6.2, RFC 8705 §3.2
+	Act     *actor          `json:"act,omitempty"`                   // RFC 8693 §4.1
+	Details json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 §9.2
 }
 
 // Introspect answers an introspection request (RFC 7662 §2). Callers are confidential clients. A
@@ -142,11 +162,12 @@ type Introspection struct {
 // (audience) that it is registered with; everything else is inactive to it (fosite trap
 // 7). A refresh token is only ever reported to its own client, and only when token_type_hint
 // says that this is what was meant: an API must not take one for an access token.
-func (e *Engine) Introspect(ctx context.Context, h http.Header, form url.Values) (*Introspection, error) {
+func (e *Engine) Introspect(ctx context.Context, call Call) (*Introspection, error) {
+	h, form := call.Header, call.Form
 	if duplicate(form) != "" {
 		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
 	}
-	caller, err := e.authenticate(ctx, h, form)
+	caller, err := e.authenticate(ctx, &call)
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +191,9 @@ func (e *Engine) Introspect(ctx context.Context, h http.Header, form url.Values)
 		return &Introspection{}, nil
 	}
 	out := &Introspection{
-		Active: true, Scope: strings.Join(a.Scopes, " "), ClientID: string(a.Client), TokenType: "Bearer", Expires: a.Expires.Unix(),
+		Active: true, Scope: strings.Join(a.Scopes, " "), ClientID: string(a.Client), TokenType: a.Confirm.tokenType(), Expires: a.Expires.Unix(),
 		IssuedAt: a.IssuedAt.Unix(), Subject: a.subject(), Audience: a.Audience, Issuer: e.issuer, ID: a.ID,
+		Confirm: a.Confirm.claim(), Act: a.Act, Details: a.Details,
 	}
 	if a.User != "" {
 		out.AuthTime, out.ACR, out.AMR, out.Session = a.AuthTime.Unix(), a.ACR, a.AMR, string(a.Session)
@@ -202,13 +224,14 @@ func (e *Engine) findRefresh(ctx context.Context, token string) (*grantRow, *pre
 	}
 	g, p := &grantRow{}, &presented{}
 	var expires, used int64
-	err := g.scan(e.db.Q(ctx).QueryRow(ctx, sqlRefresh, hash), &expires, &p.successor, &p.sealed, &used)
+	var confirm string
+	err := g.scan(e.db.Q(ctx).QueryRow(ctx, sqlRefresh, hash), &expires, &p.successor, &p.sealed, &used, &confirm)
 	if isNoRows(err) {
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	p.expires, p.usedAt = store.Time(expires), store.Time(used)
+	p.expires, p.usedAt, p.confirm = store.Time(expires), store.Time(used), parseConfirmation(confirm)
 	return g, p, nil
 }

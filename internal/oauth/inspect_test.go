@@ -55,9 +55,9 @@ func TestIntrospect_Inactive(t *testing.T) {
 		tok := r.tokens(c)
 		revoked, denied := r.tokens(c), r.tokens(c)
 		h, form := r.as(c, values("token", revoked.RefreshToken))
-		check(t, r.Revoke(t.Context(), h, form))
+		check(t, r.Revoke(t.Context(), post(h, form)))
 		h, form = r.as(c, values("token", denied.AccessToken))
-		check(t, r.Revoke(t.Context(), h, form))
+		check(t, r.Revoke(t.Context(), post(h, form)))
 		body, _ := json.Marshal(accessClaims{Issuer: "https://evil.test", Subject: string(r.user), ClientID: string(c), Expires: 1 << 40, ID: "x"})
 		foreign := must(r.keys.Sign(keys.ES256, typAccess, body))
 		for name, token := range map[string]string{
@@ -95,7 +95,7 @@ func TestRevoke_OwnOnly(t *testing.T) {
 			revoke := func(by id.Client, token string, pairs ...string) {
 				t.Helper()
 				h, form := r.as(by, values(append([]string{"token", token}, pairs...)...))
-				check(t, r.Revoke(t.Context(), h, form))
+				check(t, r.Revoke(t.Context(), post(h, form)))
 			}
 			tok := r.tokens(c)
 			revoke(other, tok.AccessToken)
@@ -132,14 +132,14 @@ func TestStoreDown_F6_NoFalseAnswer(t *testing.T) {
 		for name, act := range map[string]func(d *rig) error{
 			"revoke refresh": func(d *rig) error {
 				h, f := r.as(c, values("token", tok.RefreshToken))
-				return d.Revoke(t.Context(), h, f)
+				return d.Revoke(t.Context(), post(h, f))
 			},
 			"revoke access": func(d *rig) error {
 				h, f := r.as(c, values("token", tok.AccessToken))
-				return d.Revoke(t.Context(), h, f)
+				return d.Revoke(t.Context(), post(h, f))
 			},
 			"introspect": func(d *rig) error { _, err := d.introspect(c, tok.AccessToken); return err },
-			"userinfo":   func(d *rig) error { _, err := d.Userinfo(t.Context(), tok.AccessToken); return err },
+			"userinfo":   func(d *rig) error { _, err := d.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken); return err },
 			"exchange":   func(d *rig) error { _, err := d.exchange(c, code); return err },
 			"refresh":    func(d *rig) error { _, err := d.refresh(c, tok.RefreshToken); return err },
 		} {
@@ -168,7 +168,7 @@ func TestUserinfo_ByScope(t *testing.T) {
 			"openid": {"sub"}, "openid email": {"email", "email_verified", "sub"}, "openid address": {"address", "sub"},
 			"openid phone": {"phone_number", "phone_number_verified", "sub"}, "openid profile": {"locale", "name", "sub", "updated_at"},
 		} {
-			got, err := r.Userinfo(t.Context(), r.tokens(c, "scope", scope).AccessToken)
+			got, err := r.Userinfo(t.Context(), Call{}, "Bearer", r.tokens(c, "scope", scope).AccessToken)
 			check(t, err)
 			var names []string
 			for n := range got {
@@ -179,15 +179,15 @@ func TestUserinfo_ByScope(t *testing.T) {
 				t.Errorf("%s: %s", scope, d)
 			}
 		}
-		_, err := r.Userinfo(t.Context(), r.tokens(c, "scope", "read").AccessToken)
+		_, err := r.Userinfo(t.Context(), Call{}, "Bearer", r.tokens(c, "scope", "read").AccessToken)
 		if code := AsError(err).Code; code != InvalidToken && code != InsufficientScope {
 			t.Errorf("without openid: %v", err)
 		}
 		tok := r.tokens(c)
-		_, err = r.Userinfo(t.Context(), tok.IDToken)
+		_, err = r.Userinfo(t.Context(), Call{}, "Bearer", tok.IDToken)
 		wantCode(t, err, InvalidToken)
 		r.exec(`UPDATE account SET status = 'disabled' WHERE id = $1`, string(r.user))
-		_, err = r.Userinfo(t.Context(), tok.AccessToken)
+		_, err = r.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken)
 		if e := wantCode(t, err, InvalidToken); e.Challenge != "Bearer" || e.Status != 401 {
 			t.Errorf("%+v", e)
 		}
@@ -261,7 +261,7 @@ func TestDeleteExpired(t *testing.T) {
 		}
 		keep := r.tokens(long)
 		h, form := r.as(long, values("token", r.tokens(long).AccessToken))
-		check(t, r.Revoke(t.Context(), h, form))
+		check(t, r.Revoke(t.Context(), post(h, form)))
 		before := r.count(tables)
 		n, err := r.DeleteExpired(t.Context(), 100)
 		if err != nil || n != 0 || r.count(tables) != before {

@@ -125,10 +125,15 @@ func (h *codeIssuer) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosi
 		// The family's absolute end is set here, once (fosite F12).
 		grantEnd = p.now.Add(or(p.client.Metadata.RefreshAbsoluteTTL, h.e.ttl.RefreshAbsolute))
 	}
+	params := grantParams{Claims: p.request.Claims, Details: p.request.Details, JKT: p.request.JKT}
+	text, err := params.encode()
+	if err != nil {
+		return err
+	}
 	var gid string
-	err := h.e.db.Q(ctx).QueryRow(ctx, sqlInsertGrant, id.New(), string(p.client.ID), string(p.login.User), string(p.login.Session),
+	err = h.e.db.Q(ctx).QueryRow(ctx, sqlInsertGrant, id.New(), string(p.client.ID), string(p.login.User), string(p.login.Session),
 		encodeList(p.scopes), encodeList(p.resources), store.Micros(p.login.AuthTime), p.login.ACR, encodeList(p.login.AMR), p.request.Nonce,
-		hash, p.request.CodeChallenge, store.Micros(codeEnd), p.request.RedirectURI, store.Micros(p.now), store.Micros(grantEnd), p.consent).Scan(&gid)
+		hash, p.request.CodeChallenge, store.Micros(codeEnd), p.request.RedirectURI, store.Micros(p.now), store.Micros(grantEnd), p.consent, text).Scan(&gid)
 	if isNoRows(err) {
 		// The user was disabled, the session ended or the consent withdrawn a moment ago.
 		return refuse(LoginRequired, "The sign-in is no longer valid.")

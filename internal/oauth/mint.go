@@ -33,7 +33,7 @@ func (e *Engine) mint(ctx context.Context, f *flow) (*opaque, error) {
 	if f.grant.ID != "" && f.grant.ExpiresAt.Before(expires) {
 		expires = f.grant.ExpiresAt // nothing outlives its grant
 	}
-	f.out = Tokens{TokenType: "Bearer", ExpiresIn: int64(expires.Sub(f.now) / time.Second), Scope: strings.Join(scopes, " "), RefreshToken: f.out.RefreshToken}
+	f.out = Tokens{TokenType: f.confirm.tokenType(), Details: f.details, ExpiresIn: int64(expires.Sub(f.now) / time.Second), Scope: strings.Join(scopes, " "), RefreshToken: f.out.RefreshToken}
 	var row *opaque
 	if f.client.Metadata.AccessTokenFormat == client.FormatOpaque {
 		f.out.AccessToken = id.NewToken(id.AccessToken)
@@ -59,6 +59,7 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 		c.Subject, c.GrantID, c.Session = string(g.User), string(g.ID), string(g.Session)
 		c.AuthTime, c.ACR, c.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
+	c.Confirm, c.Act, c.Details = f.confirm.claim(), f.act, f.details
 	body, err := json.Marshal(&c)
 	if err != nil {
 		return err
@@ -106,8 +107,16 @@ func (e *Engine) saveAccess(ctx context.Context, f *flow, row *opaque) error {
 	if f.grant.ID != "" {
 		gid = string(f.grant.ID)
 	}
+	params := "{}"
+	if p := (accessParams{f.confirm, f.act, f.details}); !p.Confirm.none() || p.Act != nil || p.Details != nil {
+		text, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		params = string(text)
+	}
 	_, err := e.db.Q(ctx).Exec(ctx, sqlInsertAccess, row.hash, gid, string(f.client.ID), encodeList(row.scopes), encodeList(row.audience),
-		store.Micros(f.now), store.Micros(row.expires))
+		store.Micros(f.now), store.Micros(row.expires), params)
 	if errors.Is(err, store.ErrForeignKey) {
 		return invalidGrant("deleted meanwhile")
 	}
@@ -117,6 +126,7 @@ func (e *Engine) saveAccess(ctx context.Context, f *flow, row *opaque) error {
 // step is the row that spends a code or refresh token.
 type step struct {
 	hash    string
+	confirm confirmation // what the holder of the token must prove, for public clients
 	sealed  string
 	expires time.Time
 }
@@ -149,7 +159,7 @@ func (e *Engine) spend(ctx context.Context, f *flow, s step, row *opaque) (won b
 	insert := func(ctx context.Context) error {
 		var hash string
 		return e.db.Q(ctx).QueryRow(ctx, sqlInsertStep, s.hash, f.spends, string(f.grant.ID), s.sealed,
-			store.Micros(f.now), store.Micros(s.expires)).Scan(&hash)
+			store.Micros(f.now), store.Micros(s.expires), s.confirm.String()).Scan(&hash)
 	}
 	if row == nil {
 		err = insert(ctx) // a single statement is its own transaction

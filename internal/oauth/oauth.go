@@ -77,6 +77,7 @@ type Deps struct {
 	Seal     *seal.Sealer
 	Log      *slog.Logger
 	TTLs     TTLs
+	Policy   Policy
 }
 
 // Engine is the protocol engine. It is safe for concurrent use; any number of engines may
@@ -93,6 +94,7 @@ type Engine struct {
 	seal     *seal.Sealer
 	log      *slog.Logger
 	ttl      TTLs
+	policy   Policy
 	provider *fosite.Fosite
 	grants   map[string]fosite.TokenEndpointHandlers
 	claims   claimsMemory
@@ -119,6 +121,7 @@ func New(d Deps) (*Engine, error) {
 	e := &Engine{
 		db: d.DB, clock: d.Clock, issuer: d.Issuer, keys: d.Keys, clients: d.Clients, consents: d.Consents,
 		subjects: d.Subjects, audit: d.Audit, seal: d.Seal, log: d.Log, ttl: d.TTLs.withDefaults(),
+		policy: d.Policy,
 	}
 	e.wire()
 	return e, nil

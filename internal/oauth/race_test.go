@@ -107,7 +107,7 @@ func TestRace_SpentMark(t *testing.T) {
 			code := id.New()
 			_, failed := race(r, r, func(r *rig) (string, error) {
 				var hash string
-				err := r.db.Q(t.Context()).QueryRow(t.Context(), sqlInsertStep, "spent:"+code, code, gid, "", now, now).Scan(&hash)
+				err := r.db.Q(t.Context()).QueryRow(t.Context(), sqlInsertStep, "spent:"+code, code, gid, "", now, now, "").Scan(&hash)
 				return hash, err
 			})
 			for _, err := range failed {
@@ -172,7 +172,7 @@ func TestRace_Assertion(t *testing.T) {
 		c := a.newClient(client.Machine, func(m *client.Metadata) { m.AuthMethod, m.JWKS = client.PrivateKeyJWT, k.jwks(t) })
 		assertion := k.assertion(t, a.assertionClaims(c, nil), nil)
 		won, failed := race(a, b, func(r *rig) (*Tokens, error) {
-			return r.Token(t.Context(), http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", assertion))
+			return r.Token(t.Context(), post(http.Header{}, credentialsForm("client_assertion_type", assertionType, "client_assertion", assertion)))
 		})
 		if len(won) != 1 {
 			t.Errorf("one assertion worked %d times", len(won))
@@ -268,7 +268,7 @@ func TestRoundTrips(t *testing.T) {
 				_, err := d.Issue(t.Context(), req3, d.login())
 				return err
 			}},
-			"client_credentials":    {0, func(d *rig) error { _, err := d.Token(t.Context(), h, cc); return err }},
+			"client_credentials":    {0, func(d *rig) error { _, err := d.Token(t.Context(), post(h, cc)); return err }},
 			"code":                  {2, func(d *rig) error { _, err := d.exchange(web, code); return err }},
 			"code, no refresh":      {2, func(d *rig) error { _, err := d.exchange(web, online); return err }},
 			"code, opaque":          {3, func(d *rig) error { _, err := d.exchange(opaque, opaqueCode); return err }},
@@ -276,7 +276,7 @@ func TestRoundTrips(t *testing.T) {
 			"refresh, opaque":       {3, func(d *rig) error { _, err := d.refresh(opaque, opaqueTok.RefreshToken); return err }},
 			"introspection":         {1, func(d *rig) error { _, err := d.introspect(web, tok.AccessToken); return err }},
 			"introspection, opaque": {1, func(d *rig) error { _, err := d.introspect(opaque, opaqueTok.AccessToken); return err }},
-			"userinfo":              {2, func(d *rig) error { _, err := d.Userinfo(t.Context(), tok.AccessToken); return err }},
+			"userinfo":              {2, func(d *rig) error { _, err := d.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken); return err }},
 		} {
 			counted, n := storetest.FailAt(r.db, 0, storetest.Before)
 			d := r.again(r.db, counted)

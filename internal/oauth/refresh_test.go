@@ -161,7 +161,7 @@ func TestRefresh_Narrowing(t *testing.T) {
 	if aud := claimsOf(t, tok.AccessToken)["aud"]; aud != testAPI {
 		t.Errorf("aud %v", aud)
 	}
-	if _, err := r.Userinfo(t.Context(), tok.AccessToken); AsError(err).Code != InvalidToken {
+	if _, err := r.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken); AsError(err).Code != InvalidToken {
 		t.Errorf("a token for an API opens userinfo: %v", err) // JW-13
 	}
 	next("", "openid offline_access", "resource", testIssuer)

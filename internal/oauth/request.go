@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"encoding/json"
 	"net/url"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 type Request struct {
 	ClientID      id.Client `json:"client_id"`
 	RedirectURI   string    `json:"redirect_uri"`
-	ResponseMode  string    `json:"response_mode"` // query | fragment | form_post
+	ResponseType  string    `json:"response_type,omitempty"` // "" is code
+	ResponseMode  string    `json:"response_mode"`           // one of Modes
 	Scopes        []string  `json:"scopes"`
 	Resources     []string  `json:"resources,omitempty"`
 	State         string    `json:"state,omitempty"`
@@ -27,6 +29,12 @@ type Request struct {
 	HintSubject   id.User   `json:"hint_subject,omitempty"` // from a verified id_token_hint
 	RequireMFA    bool      `json:"require_mfa,omitempty"`  // the client's registration demands two factors
 
+	Claims        *ClaimsRequest  `json:"claims,omitempty"`
+	ClaimsLocales []string        `json:"claims_locales,omitempty"`
+	Details       json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396
+	JKT           string          `json:"dpop_jkt,omitempty"`              // the code works with this key only (RFC 9449 §10)
+	Pushed        string          `json:"pushed,omitempty"`                // id of the pushed request; spent with the answer
+
 	// covered remembers, within one HTTP request, the consent that MissingConsent found to
 	// cover this request, so that Issue need not read it a second time: its write demands
 	// that this very consent is still there.
@@ -39,7 +47,7 @@ type consentMark struct {
 }
 
 func (r *Request) target() *Target {
-	return &Target{RedirectURI: r.RedirectURI, Mode: r.ResponseMode, State: r.State}
+	return &Target{Client: r.ClientID, RedirectURI: r.RedirectURI, Mode: r.ResponseMode, State: r.State}
 }
 
 // Login is the authentication that a code is issued for.

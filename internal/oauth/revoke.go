@@ -2,8 +2,6 @@ package oauth
 
 import (
 	"context"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"signet/internal/oauth/client"
@@ -15,11 +13,12 @@ import (
 // Revoke answers a revocation request (RFC 7009 §2). Without an error the token is dead, or was
 // never the caller's: unknown and foreign tokens are no error and stay as they are (§2.2). A fault
 // of the store is an error, so that no client believes a live token dead (§2.2.1, fosite F6).
-func (e *Engine) Revoke(ctx context.Context, h http.Header, form url.Values) error {
+func (e *Engine) Revoke(ctx context.Context, call Call) error {
+	form := call.Form
 	if duplicate(form) != "" {
 		return refuse(InvalidRequest, "A parameter occurs more than once.")
 	}
-	caller, err := e.authenticate(ctx, h, form)
+	caller, err := e.authenticate(ctx, &call)
 	if err != nil {
 		return err
 	}
@@ -84,7 +83,7 @@ func (e *Engine) tokenRevoked(ctx context.Context, caller *client.Client, target
 }
 
 // sweeps delete what has expired.
-var sweeps = []string{sqlSweepAccess, sqlSweepRefresh, sqlSweepGrant, sqlSweepDenied, sqlSweepAssertion}
+var sweeps = []string{sqlSweepAccess, sqlSweepRefresh, sqlSweepGrant, sqlSweepDenied, sqlSweepAssertion, sqlSweepProof}
 
 // DeleteExpired removes up to limit expired rows of each kind and returns how many went. Spent
 // codes and tokens stay until they would have expired, so that a replay is seen as one.

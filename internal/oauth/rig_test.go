@@ -290,7 +290,7 @@ func (r *rig) as(c id.Client, form url.Values) (http.Header, url.Values) {
 
 func (r *rig) post(c id.Client, form url.Values) (*Tokens, error) {
 	h, form := r.as(c, form)
-	return r.Token(context.Background(), h, form)
+	return r.Token(context.Background(), post(h, form))
 }
 
 func exchangeForm(code string) url.Values {
@@ -360,4 +360,9 @@ func s256(verifier string) string {
 func (r *rig) audited(action string) int64 {
 	r.t.Helper()
 	return r.count(`SELECT COUNT(*) FROM audit_event WHERE action = $1`, action)
+}
+
+// post is a call to an endpoint that takes a form.
+func post(h http.Header, form url.Values) Call {
+	return Call{Method: http.MethodPost, Path: "/oauth2/token", Header: h, Form: form, Reply: http.Header{}}
 }

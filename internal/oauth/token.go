@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,6 +22,16 @@ type Tokens struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+
+	IssuedTokenType string          `json:"issued_token_type,omitempty"`     // RFC 8693 §2.2.1
+	Details         json.RawMessage `json:"authorization_details,omitempty"` // RFC 9396 §7
+}
+
+// actor is the act claim (RFC 8693 §4.1).
+type actor struct {
+	Subject  string `json:"sub"`
+	ClientID string `json:"client_id,omitempty"`
+	Act      *actor `json:"act,omitempty"`
 }
 
 // GrantTypes are the grants on offer. There is no password grant and never will be.
@@ -42,16 +53,24 @@ type flow struct {
 	asked     []string // resources asked for in this request
 	nonce     bool     // the ID token repeats the nonce
 
+	call    *Call
+	held    confirmation    // what the refresh token's holder must prove
+	proven  confirmation    // what this request proves about its sender
+	confirm confirmation    // what the tokens are bound to
+	act     *actor          // who acts for the subject (RFC 8693 §4.1)
+	details json.RawMessage // authorization details of this request (RFC 9396)
+
 	out Tokens
 }
 
-// Token answers a token request (RFC 6749 §3.2). h needs only the Authorization headers; form is
-// the body. An answer means that everything it promises is committed.
-func (e *Engine) Token(ctx context.Context, h http.Header, form url.Values) (*Tokens, error) {
+// Token answers a token request (RFC 6749 §3.2). An answer means that everything it promises is
+// committed.
+func (e *Engine) Token(ctx context.Context, call Call) (*Tokens, error) {
+	h, form := call.Header, call.Form
 	if duplicate(form) != "" {
 		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
 	}
-	f := &flow{grantType: form.Get("grant_type"), form: form, now: e.clock.Now()}
+	f := &flow{grantType: form.Get("grant_type"), form: form, now: e.clock.Now(), call: &call}
 	switch {
 	case f.grantType == "":
 		return nil, refuse(InvalidRequest, "grant_type is missing.")
@@ -60,6 +79,9 @@ func (e *Engine) Token(ctx context.Context, h http.Header, form url.Values) (*To
 	}
 	var err error
 	if f.index, err = e.index(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.prove(ctx, f); err != nil {
 		return nil, err
 	}
 	ctx = context.WithValue(ctx, flowKey{}, f)
@@ -71,6 +93,9 @@ func (e *Engine) Token(ctx context.Context, h http.Header, form url.Values) (*To
 	ar, err := e.provider.NewAccessRequest(ctx, r, f)
 	if err != nil {
 		return nil, ownError(err)
+	}
+	if err := e.bind(ctx, f); err != nil {
+		return nil, err
 	}
 	if _, err := e.provider.NewAccessResponse(ctx, ar); err != nil {
 		return nil, ownError(err)

@@ -345,7 +345,7 @@ func TestToken_HugeInput(t *testing.T) {
 		h, form := r.as(machine, credentialsForm("client_secret", huge))
 		h.Del("Authorization")
 		form.Set("client_id", string(machine))
-		_, err := r.Token(t.Context(), h, form)
+		_, err := r.Token(t.Context(), post(h, form))
 		wantCode(t, err, InvalidClient)
 	}
 	_, err := r.refresh(web, tok.RefreshToken) // none of it counted as a use
@@ -372,7 +372,7 @@ func TestToken_ClientCredentials(t *testing.T) {
 			if !out.Active || out.Subject != string(c) || !slices.Equal(out.Audience, []string{testAPI}) {
 				t.Errorf("%s: %+v", format, out)
 			}
-			_, err = r.Userinfo(t.Context(), tok.AccessToken)
+			_, err = r.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken)
 			wantCode(t, err, InsufficientScope)
 			all, err := r.post(c, values("grant_type", "client_credentials"))
 			check(t, err)
@@ -454,5 +454,5 @@ func TestToken_OfflineAccess(t *testing.T) {
 
 func (r *rig) introspect(c id.Client, token string, pairs ...string) (*Introspection, error) {
 	h, form := r.as(c, values(append([]string{"token", token}, pairs...)...))
-	return r.Introspect(r.t.Context(), h, form)
+	return r.Introspect(r.t.Context(), post(h, form))
 }

@@ -27,10 +27,16 @@ func ClaimNames() []string {
 
 // Userinfo returns the claims that an access token opens (OIDC Core §5.3). The token must be one
 // of a user, made out to this server, with the scope openid.
-func (e *Engine) Userinfo(ctx context.Context, token string) (map[string]any, error) {
+// scheme is the authentication scheme that it came with.
+func (e *Engine) Userinfo(ctx context.Context, call Call, scheme, token string) (map[string]any, error) {
 	a, err := e.inspect(ctx, token)
 	if err != nil {
 		return nil, err
+	}
+	if a != nil {
+		if err := e.demand(ctx, &call, scheme, token, a); err != nil {
+			return nil, err
+		}
 	}
 	if a == nil || a.User != "" && !slices.Contains(a.Audience, e.issuer) {
 		return nil, badToken("The access token is invalid, expired, revoked or for another audience.")

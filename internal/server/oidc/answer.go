@@ -10,13 +10,14 @@ import (
 	"signet/internal/server"
 )
 
-// handler is a protocol endpoint: it returns what is to be encoded, or nil for an empty 200.
-type handler func(r *http.Request) (any, error)
+// handler is a protocol endpoint: it returns what is to be encoded, or nil for an empty 200. It may
+// set header fields of the answer, and writes nothing else. A raw body is sent as it is.
+type handler func(w http.ResponseWriter, r *http.Request) (any, error)
 
 // answer runs an endpoint and writes its answer as JSON, never to be cached (RFC 6749 §5.1).
 func answer(h handler) server.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		body, err := h(r)
+		body, err := h(w, r)
 		if err != nil {
 			return fail(w, err)
 		}
@@ -26,15 +27,28 @@ func answer(h handler) server.HandlerFunc {
 			w.WriteHeader(http.StatusOK)
 			return nil
 		}
+		head["Pragma"] = noCache // RFC 6749 §5.1 demands both
+		if raw, ok := body.(typed); ok {
+			head["Content-Type"] = []string{raw.contentType}
+			w.WriteHeader(raw.status)
+			_, err = w.Write(raw.body)
+			return err
+		}
 		b, err := json.Marshal(body)
 		if err != nil {
 			return err
 		}
-		head["Pragma"] = noCache // RFC 6749 §5.1 demands both
 		head["Content-Type"] = contentJSON
 		_, err = w.Write(b)
 		return err
 	}
+}
+
+// typed is an answer that is not JSON of status 200.
+type typed struct {
+	status      int
+	contentType string
+	body        []byte
 }
 
 // Shared header values; nothing appends to them.

@@ -48,9 +48,17 @@ type metadata struct {
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
+
+	requestMetadata
+	claimsMetadata
+	senderMetadata
+	grantsMetadata
+	logoutMetadata
+	registrationMetadata
 }
 
-func metadataOf(issuer string, locales []string) metadata {
+func (e *Endpoints) describe(locales []string) metadata {
+	issuer := e.engine.Issuer()
 	algs := make([]string, len(oauth.AssertionAlgs))
 	for i, a := range oauth.AssertionAlgs {
 		algs[i] = string(a)
@@ -68,6 +76,9 @@ func metadataOf(issuer string, locales []string) metadata {
 		ChallengeMethods: []string{"S256"}, Prompts: oauth.Prompts(), Displays: []string{"page"},
 		ACRs: session.ACRValues(), ClaimTypes: []string{"normal"}, Claims: oauth.ClaimNames(), UILocales: locales,
 		IssParameter: true,
+
+		requestMetadata: e.requestMetadata(), claimsMetadata: e.claimsMetadata(), senderMetadata: e.senderMetadata(),
+		grantsMetadata: e.grantsMetadata(), logoutMetadata: e.logoutMetadata(), registrationMetadata: e.registrationMetadata(),
 	}
 }
 

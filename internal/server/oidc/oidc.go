@@ -6,6 +6,7 @@ package oidc
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
@@ -49,11 +50,12 @@ func New(d Deps) (*Endpoints, error) {
 	if d.Engine == nil || d.Keys == nil || d.Clients == nil || d.Pages == nil {
 		return nil, errors.New("oidc: missing dependency")
 	}
-	doc, err := render(metadataOf(d.Engine.Issuer(), d.UILocales))
-	if err != nil {
+	e := &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages}
+	var err error
+	if e.metadata, err = render(e.describe(d.UILocales)); err != nil {
 		return nil, err
 	}
-	return &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages, metadata: doc}, nil
+	return e, nil
 }
 
 // The paths of the endpoints, below the issuer.
@@ -72,21 +74,29 @@ const (
 // maxForm limits the body of protocol requests: an assertion, a token and a few words.
 const maxForm = 32 << 10
 
+// The kinds of rows.
+func browser(method, path string, h server.HandlerFunc) server.Route {
+	return server.Route{Method: method, Path: path, Area: server.Browser, MaxBody: maxForm, Handler: h, CrossSite: method == http.MethodPost}
+}
+
+func protocol(method, path string, h server.HandlerFunc) server.Route {
+	return server.Route{Method: method, Path: path, Area: server.Protocol, MaxBody: maxForm, Handler: h}
+}
+
+func documented(path string, h server.HandlerFunc) server.Route {
+	return server.Route{Method: http.MethodGet, Path: path, Area: server.Protocol, Document: true, Handler: h}
+}
+
 // Routes returns the route table rows of the endpoints.
 func (e *Endpoints) Routes() []server.Route {
-	browser := func(method, path string, h server.HandlerFunc) server.Route {
-		return server.Route{Method: method, Path: path, Area: server.Browser, MaxBody: maxForm, Handler: h, CrossSite: method == http.MethodPost}
-	}
-	protocol := func(method, path string, h server.HandlerFunc) server.Route {
-		return server.Route{Method: method, Path: path, Area: server.Protocol, MaxBody: maxForm, Handler: h}
-	}
-	document := func(path string, h server.HandlerFunc) server.Route {
-		return server.Route{Method: http.MethodGet, Path: path, Area: server.Protocol, Document: true, Handler: h}
-	}
+	return slices.Concat(e.coreRoutes(), e.pushRoutes(), e.grantRoutes(), e.logoutRoutes(), e.registrationRoutes())
+}
+
+func (e *Endpoints) coreRoutes() []server.Route {
 	return []server.Route{
-		document(pathConfiguration, e.configuration),
-		document(pathMetadata, e.configuration),
-		document(pathJWKS, e.jwks),
+		documented(pathConfiguration, e.configuration),
+		documented(pathMetadata, e.configuration),
+		documented(pathJWKS, e.jwks),
 		protocol(http.MethodOptions, pathConfiguration, preflightAny),
 		protocol(http.MethodOptions, pathMetadata, preflightAny),
 		protocol(http.MethodOptions, pathJWKS, preflightAny),

@@ -1,0 +1,6 @@
+package oidc
+
+// grantsMetadata is the part of discovery about grants beyond the code.
+type grantsMetadata struct{}
+
+func (e *Endpoints) grantsMetadata() grantsMetadata { return grantsMetadata{} }

@@ -1,0 +1,5 @@
+package oidc
+
+import "signet/internal/server"
+
+func (e *Endpoints) pushRoutes() []server.Route { return nil }

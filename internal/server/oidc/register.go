@@ -1,0 +1,5 @@
+package oidc
+
+import "signet/internal/server"
+
+func (e *Endpoints) registrationRoutes() []server.Route { return nil }
