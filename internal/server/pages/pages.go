@@ -71,7 +71,7 @@ type Pages struct {
 	d     Deps
 	host  string
 	texts *texts
-	views *views
+	views views
 	files *static
 	brand *brand
 
@@ -123,7 +123,7 @@ func build(d Deps) (*Pages, error) {
 	if p.files, err = loadStatic(p.brand); err != nil {
 		return nil, err
 	}
-	if p.views, err = parseViews(); err != nil {
+	if p.views, err = newViews(); err != nil {
 		return nil, err
 	}
 	return p, nil

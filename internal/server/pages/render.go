@@ -11,12 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"signet/web"
 )
 
 // frames says which frame each page stands in. Every template file is here or in the list of its
-// area, and every page is parsed at start.
+// area.
 func frames() map[string]string {
 	all := map[string]string{
 		"login": "card", "signup": "card", "select": "card", "consent": "card", "logout": "card",
@@ -33,22 +34,36 @@ func frames() map[string]string {
 	return all
 }
 
-type views struct{ byName map[string]*template.Template }
+// views are the pages, each parsed when it is first shown: most instances show few of them, and a
+// parsed page takes a hundred times the memory of its text. The files are part of the binary, so
+// what a test has parsed does not fail here.
+type views map[string]func() (*template.Template, error)
 
-func parseViews() (*views, error) {
+func newViews() (views, error) {
 	files, err := fs.Sub(web.Files, "templates")
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	v := &views{byName: map[string]*template.Template{}}
+	v := views{}
 	for name, frame := range frames() {
-		t, err := template.New(name).Option("missingkey=error").ParseFS(files, "layout.html", "parts.html", name+".html")
-		if err != nil {
-			return nil, fmt.Errorf("pages: %w", err)
-		}
-		v.byName[name] = t.Lookup(frame)
+		v[name] = sync.OnceValues(func() (*template.Template, error) {
+			t, err := template.New(name).Option("missingkey=error").ParseFS(files, "layout.html", "parts.html", name+".html")
+			if err != nil {
+				return nil, fmt.Errorf("pages: %w", err)
+			}
+			return t.Lookup(frame), nil
+		})
 	}
 	return v, nil
+}
+
+// page returns the template of a page.
+func (v views) page(name string) (*template.Template, error) {
+	parse, ok := v[name]
+	if !ok {
+		return nil, fmt.Errorf("pages: there is no page %q", name)
+	}
+	return parse()
 }
 
 // view is everything that a template sees.
@@ -235,7 +250,11 @@ func (v *view) Input(name string, options ...string) (input, error) {
 // page, not half a form.
 func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) error {
 	var b bytes.Buffer
-	if err := p.views.byName[page].Execute(&b, v); err != nil {
+	t, err := p.views.page(page)
+	if err != nil {
+		return err
+	}
+	if err := t.Execute(&b, v); err != nil {
 		return fmt.Errorf("render %s: %w", page, err)
 	}
 	h := w.Header()
@@ -246,7 +265,7 @@ func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) 
 	h.Set("Cache-Control", "no-store") // also keeps the page out of the back-forward cache
 	h.Set("Content-Security-Policy", policy(v.formTargets, v.connects()...))
 	w.WriteHeader(status)
-	_, err := w.Write(b.Bytes())
+	_, err = w.Write(b.Bytes())
 	return err
 }
 
