@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -126,7 +127,7 @@ func (p *Protocol) Merge(raw []byte) error {
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return fmt.Errorf("is not a map of settings")
+		return errors.New("is not a map of settings")
 	}
 	known := Settings()
 	for name := range members {
@@ -137,7 +138,15 @@ func (p *Protocol) Merge(raw []byte) error {
 	next := p.clone()
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if err := dec.Decode(&next); err != nil {
-		return fmt.Errorf("%w", typeError(err))
+		return typeError(err)
+	}
+	i := 0
+	for f := range fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if string(members[name]) == "null" { // back to the default; the decoder leaves it alone
+			reflect.ValueOf(&next).Elem().Field(i).SetZero()
+		}
+		i++
 	}
 	*p = next
 	return nil
@@ -160,8 +169,7 @@ func (p *Protocol) Set(name, value string) error {
 		}
 		raw = list
 	case "true or false", "number":
-		raw = json.RawMessage(value)
-		if value == "" {
+		if raw = json.RawMessage(value); value == "" {
 			raw = nil
 		}
 	}
@@ -173,8 +181,9 @@ func (p *Protocol) Set(name, value string) error {
 }
 
 func typeError(err error) error {
-	if e, ok := err.(*json.UnmarshalTypeError); ok {
-		return fmt.Errorf("has a wrong type at %s: %s", e.Field, e.Value)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("has a %s at %s, where that is not possible", wrong.Value, wrong.Field)
 	}
 	return err
 }
