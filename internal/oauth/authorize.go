@@ -41,6 +41,7 @@ var checks = []func(context.Context, *authorization) error{
 	checkPrompt,
 	checkMaxAge,
 	checkPreferences,
+	checkDefaults,
 	checkHint,
 	checkClaims,
 	checkDetails,
@@ -114,6 +115,9 @@ func checkRedirect(_ context.Context, a *authorization) error {
 	}
 	a.req.RedirectURI = uri
 	a.target = &Target{Client: a.client.ID, RedirectURI: uri, Mode: ModeQuery}
+	if rt, ok := single(a.form, "response_type"); ok {
+		a.target.Mode = defaultMode(rt)
+	}
 	// State and mode are set as soon as possible, so that every error from here on has them.
 	if s, ok := single(a.form, "state"); ok && len(s) <= maxState {
 		a.target.State = s
@@ -165,25 +169,13 @@ func checkUnsupported(_ context.Context, a *authorization) error {
 	return nil
 }
 
-func checkResponseType(_ context.Context, a *authorization) error {
-	switch a.get("response_type") {
-	case "code":
-	case "":
-		return refuse(InvalidRequest, "response_type is missing.")
-	default:
-		// No token ever travels through the browser (RFC 9700 §2.1.2).
-		return refuse(UnsupportedResponseType, "Only response_type=code is supported.")
-	}
-	if !a.client.AllowsGrant(client.GrantAuthorizationCode) {
-		return refuse(UnauthorizedClient, "This application is not registered for the authorization code grant.")
-	}
-	return nil
-}
-
 // checkPKCE demands an S256 challenge (RFC 7636 §4.3, RFC 9700 §2.1.1). A confidential client may
 // be registered to leave it out; what it sends is never weakened.
 func checkPKCE(_ context.Context, a *authorization) error {
 	value, method := a.get("code_challenge"), a.get("code_challenge_method")
+	if !a.req.has(typeCode) && !a.form.Has("code_challenge") && method == "" {
+		return nil // there is no code to protect
+	}
 	if value == "" && method == "" && !a.form.Has("code_challenge") && !a.client.Metadata.RequirePKCE && !a.client.Public() {
 		return nil
 	}
@@ -233,14 +225,6 @@ func checkResource(_ context.Context, a *authorization) error {
 		}
 	}
 	a.req.Resources = resources
-	return nil
-}
-
-func checkNonce(_ context.Context, a *authorization) error {
-	if len(a.get("nonce")) > maxNonce {
-		return refuse(InvalidRequest, "nonce is too long.")
-	}
-	a.req.Nonce = a.get("nonce")
 	return nil
 }
 

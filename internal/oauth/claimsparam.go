@@ -20,3 +20,17 @@ type ClaimRequest struct {
 
 // checkClaims reads the claims parameter.
 func checkClaims(context.Context, *authorization) error { return nil }
+
+// checkDefaults fills in what the client registered for requests that say nothing (OIDC Registration
+// §2: default_max_age, default_acr_values).
+func checkDefaults(_ context.Context, a *authorization) error {
+	m := &a.client.Metadata
+	if a.req.MaxAge == nil && m.DefaultMaxAge != nil {
+		age := *m.DefaultMaxAge
+		a.req.MaxAge = &age
+	}
+	if len(a.req.ACRValues) == 0 {
+		a.req.ACRValues = m.DefaultACRValues
+	}
+	return nil
+}

@@ -95,6 +95,7 @@ type Engine struct {
 	log      *slog.Logger
 	ttl      TTLs
 	policy   Policy
+	pairwise []byte // key of pairwise subjects (OIDC Core §8.1)
 	provider *fosite.Fosite
 	grants   map[string]fosite.TokenEndpointHandlers
 	claims   claimsMemory
@@ -121,7 +122,7 @@ func New(d Deps) (*Engine, error) {
 	e := &Engine{
 		db: d.DB, clock: d.Clock, issuer: d.Issuer, keys: d.Keys, clients: d.Clients, consents: d.Consents,
 		subjects: d.Subjects, audit: d.Audit, seal: d.Seal, log: d.Log, ttl: d.TTLs.withDefaults(),
-		policy: d.Policy,
+		policy: d.Policy, pairwise: d.Seal.Subkey("pairwise"),
 	}
 	e.wire()
 	return e, nil

@@ -21,8 +21,14 @@ const (
 	maxKeyID = 256
 )
 
-// parseJWKS reads a JWK Set (RFC 7517 §5) and keeps the public asymmetric signature keys. With
-// strict, used where an operator registers a set by value, every other key is an error; without,
+// The values of use (RFC 7517 §4.2).
+const (
+	useSig = "sig"
+	useEnc = "enc"
+)
+
+// parseJWKS reads a JWK Set (RFC 7517 §5) and keeps the public asymmetric keys, for signatures
+// and to encrypt to. With strict, used where an operator registers a set by value, every other key is an error; without,
 // used for sets read from outside, it is skipped, as RFC 7517 §5 says of keys not understood.
 func parseJWKS(raw []byte, strict bool) (jose.JSONWebKeySet, error) {
 	var none jose.JSONWebKeySet
@@ -71,8 +77,8 @@ func parseJWK(raw []byte) (jose.JSONWebKey, error) {
 		return k, errors.New("is not a public key that is understood here (RSA, P-256, P-384, P-521, Ed25519)")
 	}
 	switch {
-	case k.Use != "" && k.Use != "sig":
-		return k, errors.New("is not for signatures (use)")
+	case k.Use != "" && k.Use != useSig && k.Use != useEnc:
+		return k, errors.New("is neither for signatures nor for encryption (use)")
 	case len(k.KeyID) > maxKeyID:
 		return k, fmt.Errorf("has a kid longer than %d bytes", maxKeyID)
 	}

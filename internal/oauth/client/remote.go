@@ -44,12 +44,17 @@ func (e remoteSet) usable(now time.Time) bool {
 // anybody can send any kid. A set older than 10 minutes is refreshed in the background and used
 // meanwhile; one older than an hour is not used.
 func (s *Service) Keys(ctx context.Context, c *Client, kid string) (jose.JSONWebKeySet, error) {
+	return s.keysOf(ctx, c, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return forSignatures(set, kid) })
+}
+
+// keysOf returns the keys of the client that choose picks.
+func (s *Service) keysOf(ctx context.Context, c *Client, choose func(jose.JSONWebKeySet) jose.JSONWebKeySet) (jose.JSONWebKeySet, error) {
 	if c.Metadata.JWKSURI == "" {
-		return pick(c.keys, kid), nil
+		return choose(c.keys), nil
 	}
 	uri, now := c.Metadata.JWKSURI, s.d.Clock.Now()
 	e := s.remote.entry(uri)
-	known := pick(e.set, kid)
+	known := choose(e.set)
 	found := e.usable(now) && len(known.Keys) > 0
 	if found && now.Sub(e.fetchedAt) < remoteFresh {
 		return known, nil
@@ -69,7 +74,7 @@ func (s *Service) Keys(ctx context.Context, c *Client, kid string) (jose.JSONWeb
 	if !e.usable(now) {
 		return jose.JSONWebKeySet{}, errs.New(errs.Unavailable, "", errNoKeySet)
 	}
-	return pick(e.set, kid), nil
+	return choose(e.set), nil
 }
 
 var errNoKeySet = errors.New("the client's key set could not be read")

@@ -1,0 +1,44 @@
+package oauth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+
+	"signet/internal/oauth/client"
+	"signet/internal/platform/id"
+)
+
+// subjectOf is the sub under which a client knows a user, wherever it meets one: ID token, userinfo,
+// introspection, access token, logout token. For a pairwise client it is the same for all clients of
+// its sector and says nothing to any other (OIDC Core §8.1): a keyed hash, which nobody without the
+// master key can compute or turn back. It is stored nowhere, so that it cannot leak or get lost.
+func (e *Engine) subjectOf(c *client.Client, user id.User) string {
+	if user == "" || c.Metadata.SubjectType != "pairwise" {
+		return string(user)
+	}
+	sector := c.Metadata.Sector()
+	if sector == "" {
+		sector = "client:" + string(c.ID) // no host may be called so
+	}
+	mac := hmac.New(sha256.New, e.pairwise)
+	mac.Write([]byte(sector))
+	mac.Write([]byte{0}) // in no host, in no id
+	mac.Write([]byte(user))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// names reports whether sub is what the client knows the user by. A pairwise sub cannot be turned
+// back into a user, so this is the only question that can be asked of one.
+func (e *Engine) names(c *client.Client, sub string, user id.User) bool {
+	return user != "" && subtle.ConstantTimeCompare([]byte(sub), []byte(e.subjectOf(c, user))) == 1
+}
+
+// userOf returns the candidate if sub is what the client knows it by, else "".
+func (e *Engine) userOf(c *client.Client, sub string, candidate id.User) id.User {
+	if e.names(c, sub, candidate) {
+		return candidate
+	}
+	return ""
+}
