@@ -21,6 +21,7 @@ type Request struct {
 type Response struct {
 	Status int
 	Body   []byte
+	header http.Header
 }
 
 // Call sends r under the same guard as GetJSON: the address, the certificate, the time, the size and
@@ -38,7 +39,7 @@ func (c *Client) Call(ctx context.Context, address string, r Request) (Response,
 	if err != nil {
 		return Response{}, err
 	}
-	res, err := c.send(req, jsonDocument)
+	res, err := c.send(req, JSON)
 	if err != nil {
 		return Response{}, fmt.Errorf("%s: %w", redact(address), err)
 	}
@@ -89,7 +90,7 @@ func (c *Client) request(ctx context.Context, address string, r Request) (*http.
 }
 
 // send does the request and reads the whole answer, which must be what was wanted.
-func (c *Client) send(req *http.Request, want document) (Response, error) {
+func (c *Client) send(req *http.Request, want Kind) (Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		var quoting *url.Error // repeats the URL with its query, which is not for the log
@@ -109,5 +110,5 @@ func (c *Client) send(req *http.Request, want document) (Response, error) {
 	if err != nil {
 		return Response{}, err
 	}
-	return Response{Status: res.StatusCode, Body: body}, want.check(body)
+	return Response{Status: res.StatusCode, Body: body, header: res.Header}, want.check(body)
 }

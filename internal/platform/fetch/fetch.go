@@ -73,7 +73,7 @@ type Client struct {
 // call is one request under way and everyone who waits for it.
 type call struct {
 	done chan struct{}
-	body []byte
+	doc  Document
 	err  error
 }
 
@@ -119,49 +119,56 @@ func New(o Options) *Client {
 // at the address; the cause is logged. Callers at the same time share one request, and a
 // failure is remembered for NegativeTTL.
 func (c *Client) GetJSON(ctx context.Context, address string) ([]byte, error) {
-	cl, err := c.join(address)
+	doc, err := c.Get(ctx, address, JSON)
+	return doc.Body, err
+}
+
+// Get is GetJSON for a document of any kind.
+func (c *Client) Get(ctx context.Context, address string, want Kind) (Document, error) {
+	cl, err := c.join(address, want)
 	if err != nil {
-		return nil, err
+		return Document{}, err
 	}
 	select {
 	case <-cl.done:
-		return cl.body, cl.err
+		return cl.doc, cl.err
 	case <-ctx.Done():
-		return nil, failure()
+		return Document{}, failure()
 	}
 }
 
 func failure() error { return errs.New(errs.Unavailable, "", errFetch) }
 
-// join returns the request under way for address, or starts it.
-func (c *Client) join(address string) (*call, error) {
+// join returns the request under way for a document, or starts it.
+func (c *Client) join(address string, want Kind) (*call, error) {
+	key := want.name + " " + address
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl, ok := c.inFlight[address]; ok {
+	if cl, ok := c.inFlight[key]; ok {
 		return cl, nil
 	}
 	// A duration, so monotonic time, which the house clock does not give.
-	if until, ok := c.failed[address]; ok && time.Now().Before(until) {
+	if until, ok := c.failed[key]; ok && time.Now().Before(until) {
 		return nil, failure()
 	}
-	delete(c.failed, address)
+	delete(c.failed, key)
 	if c.running >= maxRunning || len(c.inFlight) >= maxWaiting {
 		return nil, failure()
 	}
 	c.running++
 	cl := &call{done: make(chan struct{})}
-	c.inFlight[address] = cl
-	go c.run(address, cl)
+	c.inFlight[key] = cl
+	go c.run(key, address, want, cl)
 	return cl, nil
 }
 
 // run is detached from the callers: one that gives up does not end it for the others.
-func (c *Client) run(address string, cl *call) {
+func (c *Client) run(key, address string, want Kind, cl *call) {
 	deadline := time.NewTimer(c.opt.Timeout)
 	defer deadline.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), c.opt.Timeout)
 	defer cancel()
-	body, err := c.get(ctx, address)
+	doc, err := c.get(ctx, address, want)
 	c.mu.Lock()
 	c.running--
 	c.mu.Unlock()
@@ -171,40 +178,41 @@ func (c *Client) run(address string, cl *call) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.inFlight, address)
+	delete(c.inFlight, key)
 	if err != nil {
 		cl.err = failure()
-		c.remember(address)
+		c.remember(key)
 	} else {
-		cl.body = body
+		cl.doc = doc
 	}
 	close(cl.done)
 }
 
 // remember notes a failure. The table is bounded: when it is full, any entry makes room.
-func (c *Client) remember(address string) {
+func (c *Client) remember(key string) {
 	for k := range c.failed {
 		if len(c.failed) < maxNegative {
 			break
 		}
 		delete(c.failed, k)
 	}
-	c.failed[address] = time.Now().Add(c.opt.NegativeTTL) // monotonic, see join
+	c.failed[key] = time.Now().Add(c.opt.NegativeTTL) // monotonic, see join
 }
 
-func (c *Client) get(ctx context.Context, address string) ([]byte, error) {
+func (c *Client) get(ctx context.Context, address string, want Kind) (Document, error) {
 	req, err := c.request(ctx, address, Request{})
 	if err != nil {
-		return nil, err
+		return Document{}, err
 	}
-	res, err := c.send(req, jsonDocument)
+	req.Header.Set("Accept", want.accept)
+	res, err := c.send(req, want)
 	if err != nil {
-		return nil, err
+		return Document{}, err
 	}
 	if res.Status != http.StatusOK {
-		return nil, fmt.Errorf("status %d", res.Status)
+		return Document{}, fmt.Errorf("status %d", res.Status)
 	}
-	return res.Body, nil
+	return Document{Body: res.Body, Life: lifeOf(res.header)}, nil
 }
 
 // checkURL refuses what must not even be resolved.

@@ -9,17 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// document is a kind of answer.
-type document struct {
-	is    func(contentType string) bool
-	check func(body []byte) error
-}
-
-var (
-	jsonDocument = document{isJSON, checkBody}
-	textDocument = document{isText, checkText}
-)
-
 // GetText returns a text from an address that the operator chose, under the guard of Call. The
 // error does not name the address, of which a part may be nobody's business.
 func (c *Client) GetText(ctx context.Context, address string, header http.Header) ([]byte, error) {
@@ -33,8 +22,8 @@ func (c *Client) GetText(ctx context.Context, address string, header http.Header
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "text/plain")
-	res, err := c.send(req, textDocument)
+	req.Header.Set("Accept", text.accept)
+	res, err := c.send(req, text)
 	if err == nil && res.Status != http.StatusOK {
 		err = fmt.Errorf("status %d", res.Status)
 	}
