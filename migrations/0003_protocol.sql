@@ -48,7 +48,7 @@ CREATE TABLE device_request ( -- RFC 8628, and CIBA requests: waits for a person
 	id TEXT PRIMARY KEY,
 	kind TEXT NOT NULL,              -- device | ciba
 	code_hash TEXT NOT NULL UNIQUE,  -- of the device code or auth_req_id
-	user_code TEXT UNIQUE,           -- canonical letters; NULL once decided or for ciba
+	user_code TEXT UNIQUE,           -- keyed hash of its letters; NULL once decided or for ciba
 	client_id TEXT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
 	request TEXT NOT NULL,           -- JSON: what is asked for, and from where
 	account_id TEXT NOT NULL,        -- whom a ciba request asks, or who decided; '' before
