@@ -130,7 +130,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	set(e)
 	s.Clients, e = client.New(client.Deps{
 		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Audit: s.Audit, Log: s.Log,
-		Fetch: s.fetch(cfg, o),
+		Fetch: s.fetch(cfg, o), Seal: s.Seal,
 	})
 	set(e)
 	s.Keys, e = keys.New(keys.Deps{

@@ -100,7 +100,7 @@ func join(t testing.TB, db, engineDB *store.DB, now *clock.Fake) *rig {
 	check(t, err)
 	log := must(audit.New(audit.Deps{DB: db, Clock: now}))
 	changes := store.NewChanges(db, time.Hour)
-	clients := must(client.New(client.Deps{DB: db, Clock: now, Changes: changes, Audit: log, Fetch: fetch.New(fetch.Options{})}))
+	clients := must(client.New(client.Deps{DB: db, Clock: now, Changes: changes, Audit: log, Fetch: fetch.New(fetch.Options{}), Seal: sealer}))
 	ks := must(keys.New(keys.Deps{DB: db, Clock: now, Changes: changes, Seal: sealer, Audit: log, Policy: keys.Policy{Retention: 24 * time.Hour}}))
 	plantKeys(t, db, sealer)
 	check(t, ks.Load(t.Context()))

@@ -110,6 +110,7 @@ type plannedClient struct {
 	client *Client
 	action string // of the audit event
 	added  []string
+	plain  map[string]string // hash → secret, where the client needs it sealed
 }
 
 type plannedAPI struct {
@@ -141,7 +142,7 @@ func planFile(clients []FileClient, apis []FileAPI, rows []*Client, registry *AP
 		case r.ManagedBy == ManagedByFile && !declared[r.ID] && r.Active():
 			c := *r
 			c.Status, c.UpdatedAt = Disabled, now
-			plan.clients = append(plan.clients, plannedClient{&c, "client.disable", nil})
+			plan.clients = append(plan.clients, plannedClient{&c, "client.disable", nil, nil})
 			plan.sum.Disabled = append(plan.sum.Disabled, r.ID)
 		case r.ManagedBy == ManagedByAdmin:
 			for _, gone := range plan.sum.APIsDeleted {
@@ -205,7 +206,7 @@ func (plan *filePlan) planClient(f FileClient, old *Client, apis *APIs, now time
 	if err := checkClient(c, apis); err != nil {
 		own = append(own, ProblemsOf(err)...)
 	}
-	hashes := fileSecrets(f, &own)
+	hashes, plain := fileSecrets(f, &own), plainSecrets(f, &own)
 	if old != nil && old.ManagedBy != ManagedByFile {
 		own.add("id", "was registered by the command line: delete it there, or declare another id")
 	} else if old != nil && old.Kind != f.Kind {
@@ -216,10 +217,11 @@ func (plan *filePlan) planClient(f FileClient, old *Client, apis *APIs, now time
 		return
 	}
 	if old == nil {
-		plan.clients = append(plan.clients, plannedClient{c, "client.create", hashes})
+		plan.clients = append(plan.clients, plannedClient{c, "client.create", hashes, plain})
 		plan.sum.Created = append(plan.sum.Created, c.ID)
 		return
 	}
+	old = usable(old, f.Metadata.AuthMethod)
 	added, same := diffSecrets(old, hashes)
 	if same && old.Name == c.Name && old.Status == c.Status && sameMetadata(old.Metadata, c.Metadata) {
 		return
@@ -230,7 +232,7 @@ func (plan *filePlan) planClient(f FileClient, old *Client, apis *APIs, now time
 			c.secrets = append(c.secrets, h)
 		}
 	}
-	plan.clients = append(plan.clients, plannedClient{c, "client.update", added})
+	plan.clients = append(plan.clients, plannedClient{c, "client.update", added, plain})
 	plan.sum.Updated = append(plan.sum.Updated, c.ID)
 }
 
@@ -384,9 +386,20 @@ func (s *Service) applyClient(ctx context.Context, p plannedClient) error {
 		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlDeleteOtherSecret, c.ID, keep[0], keep[1]); err != nil {
 			return err
 		}
+		if c.Metadata.AuthMethod != SecretJWT {
+			if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlForgetSealed, c.ID); err != nil {
+				return err
+			}
+		}
 	}
 	for _, h := range p.added {
-		if err := s.insertSecret(ctx, c.ID, h, c.UpdatedAt); err != nil {
+		sealed := ""
+		if plain := p.plain[h]; plain != "" {
+			if sealed, err = s.sealSecret(c.ID, h, plain); err != nil {
+				return err
+			}
+		}
+		if err := s.insertSecret(ctx, c.ID, h, sealed, c.UpdatedAt); err != nil {
 			return err
 		}
 	}

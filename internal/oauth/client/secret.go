@@ -18,6 +18,7 @@ type secretHash struct {
 	hash      string // id.Digest of the secret
 	createdAt time.Time
 	expiresAt time.Time // zero for the current secret
+	sealed    string    // the secret itself, for client_secret_jwt only
 }
 
 func (s secretHash) live(now time.Time) bool {

@@ -27,7 +27,9 @@ type Deps struct {
 	Changes *store.Changes
 	Audit   *audit.Log
 	Fetch   *fetch.Client
-	Log     *slog.Logger // discarded if nil
+	// Seal keeps the secrets that client_secret_jwt needs in clear; nil: no client can have them.
+	Seal *seal.Sealer
+	Log  *slog.Logger // discarded if nil
 }
 
 // Service keeps the registered clients and APIs. It is safe for concurrent use.
@@ -125,11 +127,11 @@ func (s *Service) Create(ctx context.Context, n NewClient) (Client, seal.Secret,
 		}
 		c.secrets = nil
 		if secret != "" {
-			hash := id.Digest(secret)
-			if err := s.insertSecret(ctx, c.ID, hash, now); err != nil {
+			h, err := s.keepSecret(ctx, c, secret, now)
+			if err != nil {
 				return err
 			}
-			c.secrets = []secretHash{{hash, now, time.Time{}}}
+			c.secrets = []secretHash{h}
 		}
 		return s.record(ctx, "client.create", c, map[string]string{"kind": string(c.Kind), "name": c.Name})
 	})
@@ -202,11 +204,8 @@ func (s *Service) Update(ctx context.Context, cid id.Client, edit func(*Draft) e
 		if err := s.write(ctx, c); err != nil {
 			return err
 		}
-		if !c.Metadata.UsesSecret() && len(c.secrets) > 0 {
-			if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlDeleteSecrets, cid); err != nil {
-				return err
-			}
-			c.secrets = nil
+		if err := s.fitSecrets(ctx, c); err != nil {
+			return err
 		}
 		out = c
 		return s.record(ctx, "client.update", c, nil)
@@ -255,7 +254,7 @@ func (s *Service) RotateSecret(ctx context.Context, cid id.Client, overlap time.
 		if err := s.retireSecrets(ctx, cid, now, overlap); err != nil {
 			return err
 		}
-		if err := s.insertSecret(ctx, cid, id.Digest(secret), now); err != nil {
+		if _, err := s.keepSecret(ctx, c, secret, now); err != nil {
 			return err
 		}
 		return s.record(ctx, "client.rotate_secret", c, map[string]string{"overlap": overlap.String()})

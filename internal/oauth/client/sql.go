@@ -16,7 +16,7 @@ import (
 // which finds nothing in the cache.
 const sqlClientColumns = `SELECT client.id, client.name, client.kind, client.status, client.managed_by,
 	client.metadata, client.created_at, client.updated_at,
-	COALESCE(client_secret.hash, ''), COALESCE(client_secret.created_at, 0), COALESCE(client_secret.expires_at, 0)
+	COALESCE(client_secret.hash, ''), COALESCE(client_secret.created_at, 0), COALESCE(client_secret.expires_at, 0), COALESCE(client_secret.sealed, '')
 FROM client LEFT JOIN client_secret ON client_secret.client_id = client.id `
 
 const (
@@ -28,10 +28,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`
 	sqlUpdateClient = `UPDATE client SET name = $2, status = $3, metadata = $4, updated_at = $5 WHERE id = $1`
 	sqlDeleteClient = `DELETE FROM client WHERE id = $1`
 
-	sqlInsertSecret      = `INSERT INTO client_secret (id, client_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, 0)`
+	sqlInsertSecret      = `INSERT INTO client_secret (id, client_id, hash, created_at, expires_at, sealed) VALUES ($1, $2, $3, $4, 0, $5)`
 	sqlExpireSecrets     = `UPDATE client_secret SET expires_at = $2 WHERE client_id = $1 AND expires_at = 0`
 	sqlDeleteExpired     = `DELETE FROM client_secret WHERE client_id = $1 AND expires_at <> 0 AND expires_at <= $2`
 	sqlDeleteSecrets     = `DELETE FROM client_secret WHERE client_id = $1`
+	sqlForgetSealed      = `UPDATE client_secret SET sealed = '' WHERE client_id = $1`
 	sqlDeleteOtherSecret = `DELETE FROM client_secret WHERE client_id = $1 AND hash <> $2 AND hash <> $3`
 
 	sqlSelectAPIs = `SELECT audience, name, scopes, managed_by, created_at, updated_at FROM api ORDER BY audience`
@@ -49,11 +50,12 @@ type scanned struct {
 	updated   int64
 	secretAt  int64
 	secretExp int64
+	sealed    string
 }
 
 func scanRow(r store.Row) (v scanned, err error) {
 	err = r.Scan(&v.c.ID, &v.c.Name, &v.c.Kind, &v.c.Status, &v.c.ManagedBy, &v.metadata, &v.created, &v.updated,
-		&v.secret, &v.secretAt, &v.secretExp)
+		&v.secret, &v.secretAt, &v.secretExp, &v.sealed)
 	return v, err
 }
 
@@ -105,7 +107,7 @@ func assemble(rows []scanned) ([]*Client, error) {
 		}
 		if v.secret != "" {
 			c := list[len(list)-1]
-			c.secrets = append(c.secrets, secretHash{v.secret, store.Time(v.secretAt), store.Time(v.secretExp)})
+			c.secrets = append(c.secrets, secretHash{v.secret, store.Time(v.secretAt), store.Time(v.secretExp), v.sealed})
 		}
 	}
 	return list, nil
@@ -147,8 +149,9 @@ func (s *Service) write(ctx context.Context, c *Client) error {
 	return err
 }
 
-func (s *Service) insertSecret(ctx context.Context, cid id.Client, hash string, now time.Time) error {
-	_, err := s.d.DB.Q(ctx).Exec(ctx, sqlInsertSecret, id.New(), cid, hash, store.Micros(now))
+// insertSecret stores a secret that is made now. sealed is "" where the hash is all that is needed.
+func (s *Service) insertSecret(ctx context.Context, cid id.Client, hash, sealed string, now time.Time) error {
+	_, err := s.d.DB.Q(ctx).Exec(ctx, sqlInsertSecret, id.New(), cid, hash, store.Micros(now), sealed)
 	return err
 }
 

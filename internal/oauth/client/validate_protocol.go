@@ -19,8 +19,9 @@ func SignatureAlgs() []string {
 	return []string{"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA", "RS256", "RS384", "RS512"}
 }
 
-// SecretAlgs are those of client_secret_jwt.
-func SecretAlgs() []string { return []string{"HS256", "HS384", "HS512"} }
+// SecretAlgs are those of client_secret_jwt. HS512 needs a secret of 64 bytes (RFC 7518 §3.2), more
+// than those have that are made here.
+func SecretAlgs() []string { return []string{"HS256", "HS384"} }
 
 // ResponseAlgs are the algorithms in which this server signs what it answers, the default first.
 func ResponseAlgs() []string { return []string{"ES256", "RS256", "PS256", "EdDSA"} }
