@@ -103,6 +103,9 @@ type Metadata struct {
 	// Quarantined marks a client that registered itself with nobody's leave: it is shown as
 	// unverified and goes again if nobody uses it.
 	Quarantined bool
+	// PerInstance marks a client that registered itself from one installation: what it proves itself
+	// with is in that installation alone, so a native client may have it (RFC 8252 §8.5).
+	PerInstance bool
 
 	Protocol
 }

@@ -86,6 +86,7 @@ type wire struct {
 	PolicyURI              string          `json:"policy_uri,omitempty"`
 	TOSURI                 string          `json:"tos_uri,omitempty"`
 	Quarantined            bool            `json:"quarantined,omitempty"`
+	PerInstance            bool            `json:"per_instance,omitempty"`
 	Protocol
 }
 
@@ -95,7 +96,7 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 		m.RedirectURIs, m.PostLogoutRedirectURIs, m.GrantTypes, m.ResponseTypes, m.AuthMethod, m.Scopes,
 		m.Audiences, m.JWKS, m.JWKSURI, m.FirstParty, m.RequirePKCE, m.RequireMFA, m.AccessTokenFormat, m.IDTokenAlg,
 		seconds(m.AccessTokenTTL), seconds(m.RefreshIdleTTL), seconds(m.RefreshAbsoluteTTL), seconds(m.RefreshGrace),
-		m.AllowedOrigins, m.ClientURI, m.LogoURI, m.PolicyURI, m.TOSURI, m.Quarantined, m.Protocol,
+		m.AllowedOrigins, m.ClientURI, m.LogoURI, m.PolicyURI, m.TOSURI, m.Quarantined, m.PerInstance, m.Protocol,
 	})
 }
 
@@ -109,7 +110,7 @@ func (m *Metadata) UnmarshalJSON(b []byte) error {
 		w.RedirectURIs, w.PostLogoutRedirectURIs, w.GrantTypes, w.ResponseTypes, w.AuthMethod, w.Scopes,
 		w.Audiences, w.JWKS, w.JWKSURI, w.FirstParty, w.RequirePKCE, w.RequireMFA, w.AccessTokenFormat, w.IDTokenAlg,
 		duration(w.AccessTokenTTL), duration(w.RefreshIdleTTL), duration(w.RefreshAbsoluteTTL), duration(w.RefreshGrace),
-		w.AllowedOrigins, w.ClientURI, w.LogoURI, w.PolicyURI, w.TOSURI, w.Quarantined, w.Protocol,
+		w.AllowedOrigins, w.ClientURI, w.LogoURI, w.PolicyURI, w.TOSURI, w.Quarantined, w.PerInstance, w.Protocol,
 	}
 	return nil
 }

@@ -189,6 +189,7 @@ func checkAuthMethod(s subject, p *Problems) {
 	}
 	public := s.kind == SPA || s.kind == Native
 	switch {
+	case s.PerInstance && s.kind == Native:
 	case public && !s.public():
 		// A secret in every copy of an application is no secret (RFC 8252 §8.5).
 		p.add("token_endpoint_auth_method", "must be none: a %s client cannot keep a secret", s.kind)
