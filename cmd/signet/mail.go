@@ -107,7 +107,7 @@ func mailList(o *options) *cobra.Command {
 		Example: "  signet mail list\n  signet mail list --dead --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := outbox.Filter{State: outbox.Pending, Limit: limit}
+			f := outbox.Filter{Kind: mail.OutboxKind, State: outbox.Pending, Limit: limit}
 			switch {
 			case dead:
 				f.State = outbox.Dead

@@ -61,8 +61,8 @@ type Service struct {
 	templates *templates
 }
 
-// outboxKind names mails in the outbox.
-const outboxKind = "mail"
+// OutboxKind names mails in the outbox.
+const OutboxKind = "mail"
 
 // defaultLife is for mails that carry nothing that expires.
 const defaultLife = 3 * 24 * time.Hour
@@ -95,11 +95,7 @@ func New(d Deps) (*Service, error) {
 	if s.templates, err = loadTemplates(d); err != nil {
 		return nil, err
 	}
-	if d.Dev {
-		d.Outbox.RegisterKept(outboxKind, s.deliver)
-	} else {
-		d.Outbox.Register(outboxKind, s.deliver)
-	}
+	d.Outbox.Register(OutboxKind, s.deliver, outbox.Options{Keep: d.Dev})
 	return s, nil
 }
 
@@ -145,7 +141,7 @@ func (s *Service) send(ctx context.Context, m Message, discard bool) error {
 		return fmt.Errorf("mail: %w", err)
 	}
 	_, err = s.d.Outbox.Put(ctx, outbox.Message{
-		Kind: outboxKind, Subject: string(m.Account), Recipient: m.To, Payload: payload, Expires: m.Expires, Discard: discard,
+		Kind: OutboxKind, Subject: string(m.Account), Recipient: m.To, Payload: payload, Expires: m.Expires, Discard: discard,
 	})
 	if err != nil {
 		return fmt.Errorf("mail %s: %w", m.Kind, err)
@@ -186,7 +182,7 @@ func (s *Service) Mailbox(ctx context.Context) ([]Stored, error) {
 	if !s.d.Dev {
 		return nil, nil
 	}
-	kept, err := s.d.Outbox.Kept(ctx, outboxKind, mailboxSize)
+	kept, err := s.d.Outbox.Kept(ctx, OutboxKind, mailboxSize)
 	if err != nil {
 		return nil, err
 	}

@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// batch messages of a kind are under way at once on one instance; servers that take mail
-	// dislike many connections from one source.
+	// batch messages are taken at once; servers that take mail dislike many connections from one
+	// source.
 	batch = 4
-	// patience is what an attempt may take. A claim outlives it, so that an attempt is over, or its
-	// process dead, before another one begins.
+	// patience is what an attempt may take, where a kind does not say otherwise.
 	patience = 2 * time.Minute
-	lease    = patience + 30*time.Second
+	// margin is what a claim is longer than an attempt may take: time to note the result.
+	margin = 30 * time.Second
 
 	firstPause  = 5 * time.Second
 	longest     = 15 * time.Minute // also the most that mail is late after an outage
@@ -89,7 +89,7 @@ func (s *Service) claim(ctx context.Context, k *kind) ([]claim, error) {
 		s.d.Observe(k.name, "dead")
 		s.d.Log.WarnContext(ctx, "a message was not delivered in time", "outbox", k.name, "id", row)
 	}
-	until := store.Micros(now.Add(lease))
+	until := store.Micros(now.Add(k.lease()))
 	claims, err := store.All(ctx, q, scanClaim, sqlClaim, store.Micros(now), k.name, until, batch)
 	if err != nil {
 		return nil, errs.Wrap("claim messages", err)
@@ -125,7 +125,7 @@ func (s *Service) attempt(ctx context.Context, k *kind, c claim) error {
 	case err == nil:
 		s.d.Observe(k.name, "ok")
 		return s.note(ctx, func(q store.Querier) error {
-			if k.keep {
+			if k.Keep {
 				_, err := q.Exec(ctx, sqlDoneKept, c.ID, store.Micros(now))
 				return err
 			}
@@ -166,7 +166,7 @@ func (s *Service) handle(ctx context.Context, k *kind, c claim) (err error) {
 			s.d.Log.Error("a delivery panicked", "outbox", k.name, "id", c.ID, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	hctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	hctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.Patience)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		t := time.NewTimer(3 * time.Second)
@@ -224,12 +224,14 @@ const look = time.Second
 // soon is when to look after a message was put: its transaction ends a little later.
 var soon = []time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
 
-// Run delivers until ctx ends. Each kind has its own loop: a server that is slow for one does not
+// Run delivers until ctx ends. Each kind has its own loops: a server that is slow for one does not
 // hold up another.
 func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, k := range s.registered() {
-		wg.Go(func() { s.run(ctx, k) })
+		for range k.Loops {
+			wg.Go(func() { s.run(ctx, k) })
+		}
 	}
 	wg.Wait()
 }

@@ -28,9 +28,10 @@ type Item struct {
 
 // Filter selects items; zero fields select everything.
 type Filter struct {
-	Kind  string
-	State State
-	Limit int // newest first; 0 means 100
+	Kind      string
+	State     State
+	Recipient string
+	Limit     int // newest first; 0 means 100
 }
 
 // List returns the messages that match f, newest first.
@@ -40,7 +41,34 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Item, error) {
 	}
 	now := s.d.Clock.Now()
 	return store.All(ctx, s.d.DB.Q(ctx), func(r store.Row) (Item, error) { return scanItem(r, now) },
-		sqlList, f.Kind, string(f.State), f.Limit)
+		sqlList, f.Kind, string(f.State), f.Recipient, f.Limit)
+}
+
+// Find returns one message.
+func (s *Service) Find(ctx context.Context, id string) (Item, error) {
+	item, err := scanItem(s.d.DB.Q(ctx).QueryRow(ctx, sqlByID, id), s.d.Clock.Now())
+	if errors.Is(err, store.ErrNoRows) {
+		err = ErrUnknown
+	}
+	return item, err
+}
+
+// Tally is where the messages of a kind stand that go to one recipient.
+type Tally struct {
+	Recipient           string
+	Pending, Dead, Done int       // done ones count while their rows are kept
+	Oldest              time.Time // when the oldest pending one was put; zero if none waits
+	Delivered           time.Time // when the last one was delivered; zero if none was
+}
+
+// Tallies counts the messages of a kind by recipient, in the order of their names.
+func (s *Service) Tallies(ctx context.Context, kind string) ([]Tally, error) {
+	return store.All(ctx, s.d.DB.Q(ctx), func(r store.Row) (t Tally, err error) {
+		var pending, dead, done, oldest, delivered int64
+		err = r.Scan(&t.Recipient, &pending, &dead, &done, &oldest, &delivered)
+		t.Pending, t.Dead, t.Done, t.Oldest, t.Delivered = int(pending), int(dead), int(done), store.Time(oldest), store.Time(delivered)
+		return t, err
+	}, sqlTallies, kind)
 }
 
 func scanItem(r store.Row, now time.Time) (i Item, err error) {
@@ -56,7 +84,7 @@ func scanItem(r store.Row, now time.Time) (i Item, err error) {
 	return i, err
 }
 
-// Kept returns delivered messages of a kind that was registered with RegisterKept, newest first.
+// Kept returns delivered messages of a kind that keeps them (Options), newest first.
 func (s *Service) Kept(ctx context.Context, kind string, limit int) ([]Delivery, error) {
 	rows, err := store.All(ctx, s.d.DB.Q(ctx), scanClaim, sqlKept, kind, []byte{}, limit)
 	if err != nil {
@@ -103,10 +131,8 @@ func (s *Service) change(ctx context.Context, id, action, sql string) error {
 		if !errors.Is(err, store.ErrNoRows) {
 			return err
 		}
-		item, err := scanItem(q.QueryRow(ctx, sqlByID, id), now)
+		item, err := s.Find(ctx, id)
 		switch {
-		case errors.Is(err, store.ErrNoRows):
-			return ErrUnknown
 		case err != nil:
 			return err
 		case item.State == Done:

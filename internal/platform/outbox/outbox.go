@@ -1,9 +1,9 @@
-// Package outbox carries what must leave the process although it may crash: mail today, other
-// notifications later. It owns the outbox table. A message is put there in the transaction of the
+// Package outbox carries what must leave the process although it may crash: mail, and word to
+// applications that a session has ended. It owns the outbox table. A message is put there in the transaction of the
 // act that causes it, so neither exists without the other; a worker of any instance delivers it
 // afterwards, at least once. The package does not know what a message says (its payload is sealed)
 // nor how it travels: the package of each kind registers a handler. Callers are platform/mail and
-// whoever else has something to send; internal/app runs the worker.
+// oauth/logout; internal/app runs the worker.
 package outbox
 
 import (
@@ -89,9 +89,24 @@ type Service struct {
 type kind struct {
 	name    string
 	handler Handler
-	keep    bool
-	wake    chan struct{} // a message was put on this instance
+	Options
+	wake chan struct{} // a message was put on this instance
 }
+
+// Options of a kind. The zero value is for messages that all go to one server.
+type Options struct {
+	// Keep keeps the payload readable (Kept) after delivery.
+	Keep bool
+	// Loops is how many batches are under way at once on one instance; 0 means one. A kind whose
+	// messages go to many servers takes more, so that a slow one does not hold up the others.
+	Loops int
+	// Patience is what an attempt may take; 0 means 2 min. A claim outlives it, so that an attempt is
+	// over, or its process dead, before another one begins.
+	Patience time.Duration
+}
+
+// lease is how long a claim is this instance's.
+func (k *kind) lease() time.Duration { return k.Patience + margin }
 
 // New returns a Service.
 func New(d Deps) (*Service, error) {
@@ -105,15 +120,14 @@ func New(d Deps) (*Service, error) {
 }
 
 // Register names the handler of a kind. Register before Put and Run.
-func (s *Service) Register(name string, h Handler) { s.register(name, h, false) }
-
-// RegisterKept is Register for a kind whose payload stays readable (Kept) after delivery.
-func (s *Service) RegisterKept(name string, h Handler) { s.register(name, h, true) }
-
-func (s *Service) register(name string, h Handler, keep bool) {
+func (s *Service) Register(name string, h Handler, o Options) {
+	o.Loops = max(o.Loops, 1)
+	if o.Patience == 0 {
+		o.Patience = patience
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kinds[name] = &kind{name: name, handler: h, keep: keep, wake: make(chan struct{}, 1)}
+	s.kinds[name] = &kind{name: name, handler: h, Options: o, wake: make(chan struct{}, o.Loops)}
 }
 
 func (s *Service) registered() []*kind {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/errs"
@@ -17,6 +19,9 @@ import (
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
 )
+
+// lease is how long a claim of a kind without options lasts.
+const lease = patience + margin
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -48,7 +53,7 @@ func newPost(t *testing.T, db *store.DB, c *clock.Fake) *post {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Register("test", p.handle)
+	p.Register("test", p.handle, Options{})
 	return p
 }
 
@@ -616,7 +621,7 @@ func TestRun_WokenByPut(t *testing.T) {
 func TestRun_KindsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p *post) {
-		p.Register("slow", func(ctx context.Context, _ Delivery) error { <-ctx.Done(); return ctx.Err() })
+		p.Register("slow", func(ctx context.Context, _ Delivery) error { <-ctx.Done(); return ctx.Err() }, Options{})
 		for range 2 * batch {
 			p.putMessage(Message{Kind: "slow", Recipient: "x", Payload: []byte("x"), Expires: start.Add(time.Hour)})
 		}
@@ -721,5 +726,77 @@ func TestDeleteDone_KeepsWhatMayBeRetried(t *testing.T) {
 		if p.item(waiting).State != Done {
 			t.Error("what waited was not delivered")
 		}
+	})
+}
+
+// TestTallies: an operator sees how each recipient of a kind stands.
+func TestTallies(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *post) {
+		p.Register("other", p.handle, Options{})
+		put := func(kind, to string) string {
+			return p.putMessage(Message{Kind: kind, Recipient: to, Payload: []byte("x"), Expires: p.clock.Now().Add(time.Hour)})
+		}
+		put("test", "a")
+		p.deliver(1)
+		p.clock.Advance(time.Second)
+		waits := put("test", "a")
+		put("test", "b")
+		put("other", "c")
+		list, err := p.Tallies(t.Context(), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Tally{
+			{Recipient: "a", Pending: 1, Done: 1, Oldest: start.Add(time.Second), Delivered: start},
+			{Recipient: "b", Pending: 1, Oldest: start.Add(time.Second)},
+		}
+		if diff := cmp.Diff(want, list); diff != "" {
+			t.Error(diff)
+		}
+		if item, err := p.Find(t.Context(), waits); err != nil || item.Recipient != "a" || item.State != Pending {
+			t.Errorf("%+v %v", item, err)
+		}
+		if _, err := p.Find(t.Context(), "nothing"); !errs.Is(err, errs.NotFound) {
+			t.Errorf("a message that is not there: %v", err)
+		}
+		if only, err := p.List(t.Context(), Filter{Recipient: "b"}); err != nil || len(only) != 1 || only[0].Recipient != "b" {
+			t.Errorf("%+v %v", only, err)
+		}
+	})
+}
+
+// TestRun_Loops: as many batches of a kind are under way at once as it asked for.
+func TestRun_Loops(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *post) {
+		const loops = 3
+		busy, free := make(chan struct{}, 4*loops*batch), make(chan struct{})
+		p.Register("wide", func(context.Context, Delivery) error {
+			busy <- struct{}{}
+			<-free
+			return nil
+		}, Options{Loops: loops})
+		for range 2 * loops * batch {
+			p.putMessage(Message{Kind: "wide", Recipient: "r", Payload: []byte("x"), Expires: p.clock.Now().Add(time.Hour)})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); p.Run(ctx) }()
+		for range loops * batch {
+			select {
+			case <-busy:
+			case <-time.After(20 * time.Second):
+				t.Fatal("fewer batches are under way than loops")
+			}
+		}
+		select {
+		case <-busy:
+			t.Error("more messages are under way than loops allow")
+		case <-time.After(50 * time.Millisecond):
+		}
+		stop()
+		close(free)
+		<-done
 	})
 }

@@ -38,13 +38,18 @@ const (
 		WHERE id = $1 AND state = 'pending' AND claimed AND due_at = $2`
 
 	sqlList = `SELECT id, kind, subject, recipient, state, attempts, claimed, due_at, last_error, created_at, expires_at, done_at
-		FROM outbox WHERE ($1 = '' OR kind = $1) AND ($2 = '' OR state = $2) AND recipient <> ''
-		ORDER BY created_at DESC, id DESC LIMIT $3`
+		FROM outbox WHERE ($1 = '' OR kind = $1) AND ($2 = '' OR state = $2) AND recipient <> '' AND ($3 = '' OR recipient = $3)
+		ORDER BY created_at DESC, id DESC LIMIT $4`
 	sqlByID = `SELECT id, kind, subject, recipient, state, attempts, claimed, due_at, last_error, created_at, expires_at, done_at
 		FROM outbox WHERE id = $1`
 	sqlKept = `SELECT id, recipient, payload, attempts, created_at, expires_at
 		FROM outbox WHERE kind = $1 AND state = 'done' AND recipient <> '' AND payload <> $2
 		ORDER BY created_at DESC, id DESC LIMIT $3`
+
+	sqlTallies = `SELECT recipient, COUNT(CASE WHEN state = 'pending' THEN 1 END), COUNT(CASE WHEN state = 'dead' THEN 1 END),
+			COUNT(CASE WHEN state = 'done' THEN 1 END), COALESCE(MIN(CASE WHEN state = 'pending' THEN created_at END), 0),
+			COALESCE(MAX(CASE WHEN state = 'done' THEN done_at END), 0)
+		FROM outbox WHERE kind = $1 AND recipient <> '' GROUP BY recipient ORDER BY recipient`
 
 	// A claim that has not ended is somebody's: its message must not go out twice.
 	sqlRetry = `UPDATE outbox SET state = 'pending', claimed = FALSE, due_at = $2, attempts = 0, done_at = 0
