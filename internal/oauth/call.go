@@ -14,8 +14,11 @@ type Call struct {
 	Form   url.Values  // the body; each parameter once but resource
 	// Certificate is the client's, whose key the TLS handshake has proven; nil for none.
 	Certificate *x509.Certificate
+	Chain       []*x509.Certificate // what came with it, up to an authority
 	// Reply takes header fields of the answer, whatever the outcome; nil where nobody reads them.
 	Reply http.Header
+
+	proof *proof // the DPoP proof, once it was read
 }
 
 // say sets a header field of the answer.

@@ -15,6 +15,8 @@ type Policy struct {
 	// Certificates says that they can arrive at all.
 	MTLS         string
 	Certificates bool
+	// TokenAudience admits client assertions for the token endpoint instead of the issuer.
+	TokenAudience bool
 }
 
 // Policy returns what the deployment offers and demands, for discovery and the pages.
