@@ -25,6 +25,8 @@ var (
 	// Image is a raster image that the standard library decodes. Whether it is one, who decodes it
 	// finds out.
 	Image = Kind{"image", strings.Join(imageTypes, ", "), isImage, checkSize}
+	// JWT is a compact JWT, such as a request object (RFC 9101 §5.2.3). Many owners serve theirs as text.
+	JWT = Kind{"jwt", strings.Join(jwtTypes, ", "), isJWT, checkText}
 	text  = Kind{"text", "text/plain", isText, checkText}
 )
 
@@ -33,6 +35,13 @@ var imageTypes = []string{"image/png", "image/jpeg", "image/gif"}
 func isImage(contentType string) bool {
 	t, _, err := mime.ParseMediaType(contentType)
 	return err == nil && slices.Contains(imageTypes, t)
+}
+
+var jwtTypes = []string{"application/oauth-authz-req+jwt", "application/jwt", "text/plain"}
+
+func isJWT(contentType string) bool {
+	t, _, err := mime.ParseMediaType(contentType)
+	return err == nil && slices.Contains(jwtTypes, t)
 }
 
 func checkSize(body []byte) error {
