@@ -8,6 +8,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,6 +67,9 @@ func (t TTLs) withDefaults() TTLs {
 
 // Deps is what an Engine needs.
 type Deps struct {
+	// Authorities are those whose certificates tls_client_auth accepts; nil: none.
+	Authorities *x509.CertPool
+
 	DB       *store.DB
 	Clock    clock.Clock
 	Issuer   string // without a trailing slash; the one and only source of it
@@ -83,6 +87,8 @@ type Deps struct {
 // Engine is the protocol engine. It is safe for concurrent use; any number of engines may
 // share one database.
 type Engine struct {
+	sender
+
 	db       *store.DB
 	clock    clock.Clock
 	issuer   string
@@ -124,6 +130,7 @@ func New(d Deps) (*Engine, error) {
 		subjects: d.Subjects, audit: d.Audit, seal: d.Seal, log: d.Log, ttl: d.TTLs.withDefaults(),
 		policy: d.Policy, pairwise: d.Seal.Subkey("pairwise"),
 	}
+	e.sender = sender{nonces{d.Seal.Subkey("dpop-nonce")}, d.Authorities}
 	e.wire()
 	return e, nil
 }
