@@ -93,6 +93,9 @@ func (h *refreshGrant) PopulateTokenEndpointResponse(ctx context.Context, ar fos
 	if f.successor != "" {
 		return h.repeat(ctx, f, out)
 	}
+	if keeps(f.client) {
+		return h.keep(ctx, f, out)
+	}
 	s := h.e.nextRefresh(f)
 	row, err := h.e.mint(ctx, f)
 	if err != nil {

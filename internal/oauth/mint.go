@@ -141,7 +141,7 @@ func (e *Engine) sealToken(hash, token string) string {
 func (e *Engine) nextRefresh(f *flow) step {
 	token := id.NewToken(id.RefreshToken)
 	hash, _ := id.Hash(id.RefreshToken, token)
-	s := step{hash: hash, expires: f.now.Add(or(f.client.Metadata.RefreshIdleTTL, e.ttl.RefreshIdle))}
+	s := step{hash: hash, confirm: heldBy(f), expires: f.now.Add(or(f.client.Metadata.RefreshIdleTTL, e.ttl.RefreshIdle))}
 	if f.grant.ExpiresAt.Before(s.expires) {
 		s.expires = f.grant.ExpiresAt
 	}
