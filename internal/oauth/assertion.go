@@ -22,12 +22,25 @@ import (
 const (
 	maxAssertionLife = 5 * time.Minute
 	skew             = time.Minute // accepted difference of clocks
-	maxJTI           = 256
+	// Assertions may be from the future by half of that: clocks of servers are that good, and FAPI
+	// 2.0 Security Profile §5.3.2.1 no. 13 wants 10 s accepted and 60 s refused.
+	skewAhead = 30 * time.Second
+	maxJTI    = 256
 )
 
-// AssertionAlgs are the algorithms of client assertions: asymmetric ones only (RFC 8725 §3.1).
-var AssertionAlgs = []jose.SignatureAlgorithm{
-	jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.RS256, jose.RS384, jose.RS512,
+// AssertionAlgs are the asymmetric algorithms in which clients sign (RFC 8725 §3.1).
+var AssertionAlgs = algorithms(client.SignatureAlgs())
+
+// authAlgs are those of all client assertions. Which half a client may use follows from its method,
+// before any key is looked at: no public key ever serves as a secret (RFC 8725 §2.1).
+var authAlgs = append(algorithms(client.SignatureAlgs()), algorithms(client.SecretAlgs())...)
+
+func algorithms(names []string) []jose.SignatureAlgorithm {
+	out := make([]jose.SignatureAlgorithm, len(names))
+	for i, n := range names {
+		out[i] = jose.SignatureAlgorithm(n)
+	}
+	return out
 }
 
 // assertionClaims is RFC 7523 §3. Audience is one string on purpose: an assertion that is also
@@ -60,8 +73,8 @@ func (n *numeric) UnmarshalJSON(b []byte) error {
 
 func (n *numeric) time() time.Time { return time.Unix(int64(*n), 0) }
 
-// authenticateAssertion is private_key_jwt (OIDC Core §9, RFC 7523 §3). The signature is verified
-// before anything is written, and the jti is spent last, by a unique insert.
+// authenticateAssertion is private_key_jwt and client_secret_jwt (OIDC Core §9, RFC 7523 §3). The
+// signature is verified before anything is written, and the jti is spent last, by a unique insert.
 func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr credentials) (*client.Client, error) {
 	jws, claims, kid, err := parseAssertion(cr.assertion)
 	if err != nil {
@@ -77,10 +90,13 @@ func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr cr
 	if err != nil {
 		return nil, err
 	}
-	if c.Metadata.AuthMethod != client.PrivateKeyJWT || !c.Active() {
-		return nil, badClient(h, "not the registered method, or disabled")
+	if !c.Active() {
+		return nil, badClient(h, "disabled")
 	}
-	if err := claims.check(e.issuer, e.clock.Now()); err != nil {
+	if why := wrongAlgorithm(c, jws.Signatures[0].Protected.Algorithm); why != "" {
+		return nil, badClient(h, why)
+	}
+	if err := claims.check(e.audiences(c), e.clock.Now()); err != nil {
 		return nil, badClient(h, err.Error())
 	}
 	if err := e.verifyAssertion(ctx, c, jws, kid); err != nil {
@@ -98,12 +114,48 @@ func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr cr
 	return c, err
 }
 
+// wrongAlgorithm holds an assertion's algorithm against the registration: the method, the one
+// algorithm if it names one, and the profile (FAPI 2.0 Security Profile §5.4.1).
+func wrongAlgorithm(c *client.Client, alg string) string {
+	m := c.Metadata
+	allowed := client.SignatureAlgs()
+	switch {
+	case m.AuthMethod == client.SecretJWT:
+		allowed = client.SecretAlgs()
+	case m.AuthMethod != client.PrivateKeyJWT:
+		return "not the registered method"
+	case m.UnderFAPI():
+		allowed = client.FAPIAlgs()
+	}
+	if !slices.Contains(allowed, alg) || m.AuthSigningAlg != "" && m.AuthSigningAlg != alg {
+		return "not an algorithm that the client may use"
+	}
+	return ""
+}
+
+// audiences are the values of aud that an assertion may have: the issuer. Where the deployment
+// admits clients older than RFC 10070, the token endpoint too, by either of its addresses; never
+// from clients under FAPI (FAPI 2.0 Security Profile §5.3.2.1 no. 8).
+func (e *Engine) audiences(c *client.Client) []string {
+	out := []string{e.issuer}
+	if e.policy.TokenAudience && !c.Metadata.UnderFAPI() {
+		out = append(out, e.issuer+pathToken)
+		if e.policy.MTLS != "" {
+			out = append(out, e.policy.MTLS+pathToken)
+		}
+	}
+	return out
+}
+
+// pathToken is where internal/server/oidc mounts the token endpoint.
+const pathToken = "/oauth2/token"
+
 // parseAssertion reads an assertion without trusting it.
 func parseAssertion(text string) (jws *jose.JSONWebSignature, claims *assertionClaims, kid string, err error) {
 	if len(text) > maxTokenText || strings.Count(text, ".") != 2 {
 		return nil, nil, "", errors.New("not a compact JWS of sensible size")
 	}
-	if jws, err = jose.ParseSignedCompact(text, AssertionAlgs); err != nil {
+	if jws, err = jose.ParseSignedCompact(text, authAlgs); err != nil {
 		return nil, nil, "", fmt.Errorf("malformed assertion: %w", err)
 	}
 	head := jws.Signatures[0].Protected
@@ -132,18 +184,18 @@ func parseAssertion(text string) (jws *jose.JSONWebSignature, claims *assertionC
 }
 
 // check is RFC 7523 §3 in its order.
-func (c *assertionClaims) check(issuer string, now time.Time) error {
+func (c *assertionClaims) check(audiences []string, now time.Time) error {
 	switch {
 	case c.Issuer != c.Subject:
 		return errors.New("assertion issuer is not its subject")
-	case c.Audience != issuer:
+	case !slices.Contains(audiences, c.Audience):
 		return errors.New("assertion audience is not this issuer")
 	case c.Expires == nil || !now.Before(c.Expires.time().Add(skew)):
 		return errors.New("assertion has no expiry or has expired")
 	case c.Expires.time().After(now.Add(maxAssertionLife)):
 		return errors.New("assertion lives too long")
-	case c.IssuedAt != nil && c.IssuedAt.time().After(now.Add(skew)),
-		c.NotBefore != nil && c.NotBefore.time().After(now.Add(skew)):
+	case c.IssuedAt != nil && c.IssuedAt.time().After(now.Add(skewAhead)),
+		c.NotBefore != nil && c.NotBefore.time().After(now.Add(skewAhead)):
 		return errors.New("assertion is from the future")
 	case c.ID == "" || len(c.ID) > maxJTI:
 		return errors.New("assertion has no jti, or a very long one")
@@ -157,6 +209,9 @@ const maxTries = 8
 func (e *Engine) verifyAssertion(ctx context.Context, c *client.Client, jws *jose.JSONWebSignature, kid string) error {
 	if len(kid) > maxHint {
 		return errors.New("key id too long")
+	}
+	if c.Metadata.AuthMethod == client.SecretJWT {
+		return e.verifyMAC(c, jws)
 	}
 	set, err := e.clients.Keys(ctx, c, kid)
 	if err != nil {
@@ -176,4 +231,26 @@ func (e *Engine) verifyAssertion(ctx context.Context, c *client.Client, jws *jos
 		}
 	}
 	return fmt.Errorf("no registered key of %d verifies the assertion", len(slices.Clip(set.Keys)))
+}
+
+// verifyMAC is client_secret_jwt. A secret that is shorter than the hash is no key for it (RFC 7518
+// §3.2).
+func (e *Engine) verifyMAC(c *client.Client, jws *jose.JSONWebSignature) error {
+	secrets, err := e.clients.MACKeys(c, e.clock.Now())
+	if err != nil {
+		return err
+	}
+	least := 32
+	if jws.Signatures[0].Protected.Algorithm == string(jose.HS384) {
+		least = 48
+	}
+	for _, key := range secrets {
+		if len(key) < least {
+			continue
+		}
+		if _, err := jws.Verify(key); err == nil {
+			return nil
+		}
+	}
+	return errors.New("no secret of the client verifies the assertion")
 }

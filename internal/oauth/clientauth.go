@@ -36,7 +36,7 @@ func (e *Engine) authenticate(ctx context.Context, call *Call) (*client.Client, 
 	if why != "" {
 		return nil, badClient(h, why)
 	}
-	if cr.method == client.PrivateKeyJWT {
+	if cr.assertion != "" {
 		return e.authenticateAssertion(ctx, h, cr)
 	}
 	c, err := e.clients.Get(ctx, id.Client(cr.client))
@@ -45,6 +45,9 @@ func (e *Engine) authenticate(ctx context.Context, call *Call) (*client.Client, 
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c != nil && cr.method == client.None && byTLS(c.Metadata.AuthMethod) {
+		return c, e.authenticateTLS(ctx, c, call)
 	}
 	// An unknown client costs the same work as a known one (fosite trap 16).
 	match := cr.method == client.None || c.VerifySecret(cr.secret, e.clock.Now())
@@ -59,6 +62,21 @@ func (e *Engine) authenticate(ctx context.Context, call *Call) (*client.Client, 
 		return nil, badClient(h, "disabled")
 	}
 	return c, nil
+}
+
+// byTLS reports whether a method is a certificate. Such a request carries client_id and nothing else
+// (RFC 8705 §2), so it is the registration that tells it from a public client's.
+func byTLS(m client.AuthMethod) bool { return m == client.TLS || m == client.SelfSignedTLS }
+
+func (e *Engine) authenticateTLS(ctx context.Context, c *client.Client, call *Call) error {
+	if !c.Active() {
+		return badClient(call.Header, "disabled")
+	}
+	err := e.verifyCertificate(ctx, c, call)
+	if err == nil || errs.Is(err, errs.Unavailable) {
+		return err
+	}
+	return badClient(call.Header, err.Error())
 }
 
 // badClient is the one answer to failed client authentication: 401, with a challenge where the
@@ -87,7 +105,7 @@ func readCredentials(h http.Header, form url.Values) (cr credentials, why string
 		methods = append(methods, client.SecretPost)
 	}
 	if assertion != "" || form.Get("client_assertion_type") != "" {
-		methods = append(methods, client.PrivateKeyJWT)
+		methods = append(methods, client.PrivateKeyJWT) // or client_secret_jwt: the registration says
 	}
 	switch {
 	case len(methods) > 1:
