@@ -22,14 +22,15 @@ CREATE TABLE registration_token ( -- initial access tokens (RFC 7591 §1.2)
 	expires_at BIGINT NOT NULL
 );
 CREATE TABLE client_document ( -- client ID metadata documents, and logos copied from applications
-	uri TEXT PRIMARY KEY,
 	kind TEXT NOT NULL,              -- metadata | logo
+	uri TEXT NOT NULL,
 	content_type TEXT NOT NULL,
 	body BYTEA NOT NULL,
 	etag TEXT NOT NULL,
 	fetched_at BIGINT NOT NULL,
 	expires_at BIGINT NOT NULL,
-	used_at BIGINT NOT NULL
+	used_at BIGINT NOT NULL,
+	PRIMARY KEY (kind, uri)
 );
 CREATE INDEX client_document_used ON client_document (used_at);
 
