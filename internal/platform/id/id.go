@@ -51,7 +51,7 @@ const (
 	UpstreamState     Kind = "sgn_ups_"
 	RegistrationToken Kind = "sgn_rat_" // of a client that registered itself (RFC 7592)
 	InitialToken      Kind = "sgn_iat_" // with which one may register (RFC 7591 §1.2)
-	DeviceCode        Kind = "sgn_dc_" // RFC 8628; no browser is marked by it
+	DeviceCode        Kind = "sgn_dc_"  // RFC 8628; no browser is marked by it
 	PushedRequest     Kind = "sgn_par_"
 )
 
