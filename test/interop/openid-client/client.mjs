@@ -1,0 +1,49 @@
+// openid-client, certified for FAPI 2.0: the widest strict client for Node.
+import { readFileSync } from 'node:fs'
+import { secret } from '../rig.mjs'
+
+const grants = ['authorization_code', 'refresh_token']
+const device = 'urn:ietf:params:oauth:grant-type:device_code'
+const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
+export const client = {
+  title: 'openid-client',
+  language: 'JavaScript',
+  version: () => JSON.parse(readFileSync(new URL('package.json', import.meta.url))).dependencies['openid-client'],
+  flows: [
+    'code', 'public', 'form_post', 'refresh', 'private_key_jwt', 'client_credentials', 'introspection', 'revocation', 'par', 'jar', 'jarm',
+    'dpop', 'fapi', 'message_signing', 'rar', 'encryption', 'hybrid', 'device', 'token_exchange', 'registration', 'logout'
+  ],
+
+  config ({ callback, bye, audience, jwks }) {
+    const web = (id, more = {}, metadata) => ({
+      id, name: id, kind: 'web', secret, redirect_uris: [callback], post_logout_redirect_uris: [bye], grant_types: grants,
+      scopes: ['openid', 'profile', 'email', 'offline_access', 'orders.read'], audiences: [audience], ...more, ...(metadata && { metadata })
+    })
+    const keyed = { secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks }
+    const bank = { ...keyed, redirect_uris: [callback.replace('http:', 'https:')] }
+    return {
+      oauth: { legacy_response_types: true, authorization_details_types: { payment_initiation: 'Start a payment' } },
+      registration: { mode: 'token' },
+      clients: [
+        web('web'),
+        { id: 'public', name: 'public', kind: 'spa', redirect_uris: [callback], grant_types: grants, scopes: ['openid', 'profile', 'email', 'offline_access'] },
+        web('keyed', keyed),
+        { id: 'machine', name: 'machine', kind: 'machine', secret, scopes: ['orders.read'], audiences: [audience] },
+        web('par', {}, { require_pushed_authorization_requests: true }),
+        web('jar', { jwks }, { require_signed_request_object: true, request_object_signing_alg: 'ES256' }),
+        web('jarm', {}, { authorization_signed_response_alg: 'ES256' }),
+        web('dpop', {}, { dpop_bound_access_tokens: true }),
+        web('fapi', bank, { profile: 'fapi2', dpop_bound_access_tokens: true }),
+        web('signing', bank, { profile: 'fapi2_message_signing', dpop_bound_access_tokens: true, authorization_signed_response_alg: 'ES256' }),
+        web('rar', {}, { authorization_details_types: ['payment_initiation'] }),
+        web('encrypted', { jwks }, { id_token_encrypted_response_alg: 'RSA-OAEP-256', id_token_encrypted_response_enc: 'A256GCM' }),
+        web('hybrid', { response_types: ['code id_token'], grant_types: [...grants, 'implicit'] }),
+        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes: ['openid', 'profile', 'email', 'offline_access'] },
+        web('exchanger', { grant_types: [exchange], response_types: [], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'] }, { token_exchange_clients: ['web'] })
+      ]
+    }
+  },
+
+  run: async (rig) => (await import('./flows.mjs')).run(rig)
+}
