@@ -262,7 +262,7 @@ func enableUser(ctx context.Context, s *app.Services, u id.User) error {
 
 func deleteUser(ctx context.Context, s *app.Services, u id.User) error {
 	return s.DB.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.Sessions.EndAll(ctx, u, ""); err != nil { // for the record; the rows go anyway
+		if err := s.Journeys.EndOthers(ctx, u, ""); err != nil { // the rows go anyway; applications are told
 			return err
 		}
 		return s.Accounts.Delete(ctx, u)

@@ -86,21 +86,6 @@ func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	return err
 }
 
-// RevokeSession ends every grant that was made in the session, for whoever ends the session on
-// purpose (decision 0006).
-func (e *Engine) RevokeSession(ctx context.Context, s id.Session) error {
-	if s == "" {
-		return nil
-	}
-	return e.revokeAll(ctx, "session ended", sqlRevokeSession, string(s))
-}
-
-// RevokeUser ends every grant of the user but those made in one session ("" for none), the offline
-// grants of sessions long gone included. Consents stay.
-func (e *Engine) RevokeUser(ctx context.Context, u id.User, except id.Session) error {
-	return e.revokeAll(ctx, "all other sign-ins ended", sqlRevokeUser, string(u), string(except))
-}
-
 // revokeAll ends the grants that a statement names by a key ($1, and more after the time), and
 // records it if there were any.
 func (e *Engine) revokeAll(ctx context.Context, reason, sql, key string, more ...any) error {
@@ -115,10 +100,13 @@ func (e *Engine) revokeAll(ctx context.Context, reason, sql, key string, more ..
 	})
 }
 
-// RevokeClient withdraws the user's consent for the client and ends every grant under it.
+// RevokeClient withdraws the user's consent for the client, ends every grant under it and tells it.
 func (e *Engine) RevokeClient(ctx context.Context, user id.User, c id.Client) error {
 	return e.db.InTx(ctx, func(ctx context.Context) error {
 		had, err := e.consents.Revoke(ctx, user, c)
+		if err == nil && e.logout != nil {
+			_, err = e.logout.EndClient(ctx, user, c)
+		}
 		if err != nil {
 			return err
 		}

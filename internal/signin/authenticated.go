@@ -176,8 +176,17 @@ func (s *Service) open(ctx context.Context, user id.User, events []session.Event
 		if err := s.sessions.End(ctx, current.ID); err != nil {
 			return session.Session{}, "", err
 		}
+		if err := s.engine.LeaveSession(ctx, current.ID); err != nil {
+			return session.Session{}, "", err
+		}
 	}
-	return s.sessions.Start(ctx, user, events...)
+	sess, cookie, err := s.sessions.Start(ctx, user, events...)
+	for _, sid := range sess.Displaced {
+		if err == nil {
+			err = s.engine.LeaveSession(ctx, sid)
+		}
+	}
+	return sess, cookie, err
 }
 
 // Offered takes note that the person has answered the offer of a passkey, either way.

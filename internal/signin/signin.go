@@ -32,7 +32,8 @@ type Engine interface {
 	Refuse(r *oauth.Request, code, description string) *oauth.Response
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
-	RevokeSession(ctx context.Context, s id.Session) error
+	RevokeSession(ctx context.Context, s id.Session) (oauth.Farewell, error)
+	LeaveSession(ctx context.Context, s id.Session) error
 	RevokeUser(ctx context.Context, user id.User, except id.Session) error
 }
 
@@ -382,15 +383,18 @@ func (s *Service) Refuse(ctx context.Context, j *Journey, code string) (*oauth.R
 	return s.engine.Refuse(j.Request, code, ""), nil
 }
 
-// EndSession signs out: the session and everything issued under it, in one transaction.
-func (s *Service) EndSession(ctx context.Context, sid id.Session) error {
-	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		if err := s.sessions.End(ctx, sid); err != nil {
+// EndSession signs out: the session ends, everything issued under it is revoked and its applications
+// are put down to be told, in one transaction. What it returns is for the browser of that session.
+func (s *Service) EndSession(ctx context.Context, sid id.Session) (oauth.Farewell, error) {
+	var f oauth.Farewell
+	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if err = s.sessions.End(ctx, sid); err != nil {
 			return err
 		}
-		return s.engine.RevokeSession(ctx, sid)
+		f, err = s.engine.RevokeSession(ctx, sid)
+		return err
 	})
-	return errs.Wrap("end session", err)
+	return f, errs.Wrap("end session", err)
 }
 
 // EndOthers ends all that the user is signed in to but one session: every other session and every

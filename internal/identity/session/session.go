@@ -40,6 +40,9 @@ type Session struct {
 	ExpiresAt  time.Time // absolute
 	UserAgent  string
 	IP         string
+	// Displaced are the sessions that gave way to a new one because there were too many. Only Start
+	// says so.
+	Displaced []id.Session
 }
 
 // AuthTime is when the user last authenticated (OIDC Core §2, "auth_time").
@@ -126,7 +129,8 @@ func (s *Service) Start(ctx context.Context, user id.User, events ...Event) (Ses
 		if err := s.record(ctx, "session.start", user, sess.ID, map[string]string{"method": methods(events)}); err != nil {
 			return err
 		}
-		return s.enforceCap(ctx, user)
+		sess.Displaced, err = s.enforceCap(ctx, user)
+		return err
 	})
 	if err != nil {
 		return Session{}, "", errs.Wrap("start session", err)
@@ -136,14 +140,14 @@ func (s *Service) Start(ctx context.Context, user id.User, events ...Event) (Ses
 
 // enforceCap ends the oldest sessions beyond the cap. Logins at the very same moment may leave a
 // few more on Postgres; the next login ends those too.
-func (s *Service) enforceCap(ctx context.Context, user id.User) error {
+func (s *Service) enforceCap(ctx context.Context, user id.User) ([]id.Session, error) {
 	ended, err := s.delete(ctx, sqlDeleteOverCap, string(user), s.max)
 	for _, sid := range ended {
 		if err == nil {
 			err = s.record(ctx, "session.end", user, sid, map[string]string{"reason": "cap"})
 		}
 	}
-	return err
+	return ended, err
 }
 
 // Lookup returns the session of a cookie value, or nil if there is none: never made, ended,
