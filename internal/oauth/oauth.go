@@ -21,6 +21,7 @@ import (
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
+	"signet/internal/oauth/logout"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/id"
@@ -82,11 +83,13 @@ type Deps struct {
 	Log      *slog.Logger
 	TTLs     TTLs
 	Policy   Policy
+	Logout   *logout.Service // nil: no application is told when a session ends
 }
 
 // Engine is the protocol engine. It is safe for concurrent use; any number of engines may
 // share one database.
 type Engine struct {
+	ending
 	sender
 
 	db       *store.DB
@@ -131,6 +134,7 @@ func New(d Deps) (*Engine, error) {
 		policy: d.Policy, pairwise: d.Seal.Subkey("pairwise"),
 	}
 	e.sender = sender{nonces{d.Seal.Subkey("dpop-nonce")}, d.Authorities}
+	e.ending = e.endWith(d)
 	e.wire()
 	return e, nil
 }
