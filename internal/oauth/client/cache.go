@@ -71,11 +71,14 @@ func (c *cache) putClient(cl *Client) {
 // otherwise one statement, so that a store that is down is noticed and not papered over.
 func (s *Service) Get(ctx context.Context, cid id.Client) (*Client, error) {
 	if s.d.Changes.Fresh() {
-		if c := s.cache.client(cid); c != nil {
+		if c := s.cache.client(cid); c != nil && (c.until.IsZero() || s.d.Clock.Now().Before(c.until)) {
 			return c, nil
 		}
 	}
 	gen := s.cache.generation()
+	if s.d.Documents != nil && documentID(cid) {
+		return s.document(ctx, cid, gen)
+	}
 	c, err := s.load(ctx, cid)
 	if err != nil {
 		return nil, err

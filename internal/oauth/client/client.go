@@ -124,6 +124,8 @@ type Client struct {
 
 	secrets []secretHash
 	keys    jose.JSONWebKeySet // parsed Metadata.JWKS
+	until   time.Time          // of a document: when it is to be read again
+	stored  bool               // a document that has a row
 }
 
 // Active reports whether the client may be used at all.
@@ -140,6 +142,11 @@ func (c *Client) AllowsScope(scope string) bool { return slices.Contains(c.Metad
 
 // AllowsAudience reports whether the client may ask tokens for the API (RFC 8707 §2).
 func (c *Client) AllowsAudience(aud string) bool { return slices.Contains(c.Metadata.Audiences, aud) }
+
+// TrustsIssuer reports whether the client may present assertions of the issuer (RFC 7523).
+func (c *Client) TrustsIssuer(name string) bool {
+	return slices.Contains(c.Metadata.TrustedIssuers, name)
+}
 
 // AllowsRedirect reports whether uri is a redirect URI of the client, see matchURI.
 func (c *Client) AllowsRedirect(uri string) bool {

@@ -52,7 +52,19 @@ func (s *Service) keysOf(ctx context.Context, c *Client, choose func(jose.JSONWe
 	if c.Metadata.JWKSURI == "" {
 		return choose(c.keys), nil
 	}
-	uri, now := c.Metadata.JWKSURI, s.d.Clock.Now()
+	return s.remoteKeys(ctx, c.Metadata.JWKSURI, choose)
+}
+
+// KeysAt is Keys of somebody who is no client, by the address of their key set.
+func (s *Service) KeysAt(ctx context.Context, uri, kid string) (jose.JSONWebKeySet, error) {
+	return s.remoteKeys(ctx, uri, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return forSignatures(set, kid) })
+}
+
+// ParseKeys reads a key set that an operator wrote down: every key of it must be good for something.
+func ParseKeys(raw []byte) (jose.JSONWebKeySet, error) { return parseJWKS(raw, true) }
+
+func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.JSONWebKeySet) jose.JSONWebKeySet) (jose.JSONWebKeySet, error) {
+	now := s.d.Clock.Now()
 	e := s.remote.entry(uri)
 	known := choose(e.set)
 	found := e.usable(now) && len(known.Keys) > 0

@@ -27,6 +27,10 @@ type Deps struct {
 	Changes *store.Changes
 	Audit   *audit.Log
 	Fetch   *fetch.Client
+	// Documents lets clients describe themselves at their client_id; nil: none does.
+	Documents *Documents
+	// UnusedFor is how long a quarantined client stays without anybody coming in through it.
+	UnusedFor time.Duration
 	// Seal keeps the secrets that client_secret_jwt needs in clear; nil: no client can have them.
 	Seal *seal.Sealer
 	Log  *slog.Logger // discarded if nil
@@ -37,6 +41,9 @@ type Service struct {
 	d      Deps
 	cache  cache
 	remote remoteKeys
+
+	documents documents
+	logos     logos
 }
 
 // New returns a Service.
@@ -50,6 +57,8 @@ func New(d Deps) (*Service, error) {
 	s := &Service{d: d}
 	s.cache.empty()
 	s.remote.entries = map[string]*remoteSet{}
+	s.documents.known, s.documents.slots = map[id.Client]*known{}, make(chan struct{}, documentSlots)
+	s.logos.known = map[string]keptLogo{}
 	d.Changes.OnChange(Topic, s.cache.empty)
 	return s, nil
 }
@@ -89,8 +98,17 @@ func (s *Service) change(ctx context.Context, fn func(ctx context.Context) error
 	return err
 }
 
-// editable loads a client that the command line may change.
+// editable loads a client whose metadata the command line may change.
 func (s *Service) editable(ctx context.Context, cid id.Client) (*Client, error) {
+	c, err := s.switchable(ctx, cid)
+	if err == nil && c.ManagedBy == ManagedByDocument {
+		return nil, refuse(errs.Forbidden, "client %q is described by the document at its address: it can only be disabled or deleted here", cid)
+	}
+	return c, err
+}
+
+// switchable loads a client that the command line may disable and enable.
+func (s *Service) switchable(ctx context.Context, cid id.Client) (*Client, error) {
 	c, err := s.load(ctx, cid)
 	if err != nil {
 		return nil, err
@@ -108,11 +126,16 @@ func (s *Service) record(ctx context.Context, action string, c *Client, detail m
 // Create registers a client. The secret is returned here and never again; it is empty for
 // clients that authenticate without one. errs.Invalid carries Problems, all of them.
 func (s *Service) Create(ctx context.Context, n NewClient) (Client, seal.Secret, error) {
+	return s.add(ctx, n, ManagedByAdmin, "client.create", func(context.Context, *Client) error { return nil })
+}
+
+// add is Create for whoever manages the client; more takes part in the transaction.
+func (s *Service) add(ctx context.Context, n NewClient, manager, action string, more func(context.Context, *Client) error) (Client, seal.Secret, error) {
 	now := s.d.Clock.Now()
 	if n.ID == "" {
 		n.ID = id.Client(id.New())
 	}
-	c := &Client{ID: n.ID, Name: n.Name, Kind: n.Kind, Status: Active, ManagedBy: ManagedByAdmin, CreatedAt: now, UpdatedAt: now}
+	c := &Client{ID: n.ID, Name: n.Name, Kind: n.Kind, Status: Active, ManagedBy: manager, CreatedAt: now, UpdatedAt: now}
 	secret := ""
 	if n.Metadata.UsesSecret() {
 		secret = id.NewToken(id.ClientSecret)
@@ -133,7 +156,10 @@ func (s *Service) Create(ctx context.Context, n NewClient) (Client, seal.Secret,
 			}
 			c.secrets = []secretHash{h}
 		}
-		return s.record(ctx, "client.create", c, map[string]string{"kind": string(c.Kind), "name": c.Name})
+		if err := more(ctx, c); err != nil {
+			return err
+		}
+		return s.record(ctx, action, c, map[string]string{"kind": string(c.Kind), "name": c.Name})
 	})
 	if err != nil {
 		return Client{}, "", err
@@ -160,7 +186,9 @@ func (s *Service) check(ctx context.Context, c *Client) error {
 
 func checkClient(c *Client, apis *APIs) error {
 	var p Problems
-	checkID(c.ID, &p)
+	if c.ManagedBy != ManagedByDocument {
+		checkID(c.ID, &p)
+	}
 	checkName(c.Name, &p)
 	c.Metadata.Audiences = slices.Clone(c.Metadata.Audiences)
 	for _, scope := range c.Metadata.Scopes {
@@ -290,7 +318,7 @@ func (s *Service) Enable(ctx context.Context, cid id.Client) error {
 
 func (s *Service) setStatus(ctx context.Context, cid id.Client, status Status, action string) error {
 	return s.change(ctx, func(ctx context.Context) error {
-		c, err := s.editable(ctx, cid)
+		c, err := s.switchable(ctx, cid)
 		if err != nil || c.Status == status {
 			return err
 		}

@@ -61,7 +61,7 @@ func scanRow(r store.Row) (v scanned, err error) {
 
 // load reads one client, or errs.NotFound.
 func (s *Service) load(ctx context.Context, cid id.Client) (*Client, error) {
-	if !validID(cid) {
+	if !validID(cid) && !documentID(cid) {
 		return nil, notFound(cid)
 	}
 	rows, err := store.All(ctx, s.d.DB.Q(ctx), scanRow, sqlSelectClient, cid)

@@ -26,8 +26,8 @@ var (
 	// finds out.
 	Image = Kind{"image", strings.Join(imageTypes, ", "), isImage, checkSize}
 	// JWT is a compact JWT, such as a request object (RFC 9101 §5.2.3). Many owners serve theirs as text.
-	JWT = Kind{"jwt", strings.Join(jwtTypes, ", "), isJWT, checkText}
-	text  = Kind{"text", "text/plain", isText, checkText}
+	JWT  = Kind{"jwt", strings.Join(jwtTypes, ", "), isJWT, checkText}
+	text = Kind{"text", "text/plain", isText, checkText}
 )
 
 var imageTypes = []string{"image/png", "image/jpeg", "image/gif"}

@@ -1,0 +1,109 @@
+package client
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"signet/internal/platform/errs"
+	"signet/internal/platform/fetch"
+	"signet/internal/platform/id"
+	"signet/internal/platform/picture"
+	"signet/internal/platform/store"
+)
+
+// Logos are copied, encoded anew and served by us: a page on which people sign in loads nothing from
+// anybody else, and nobody learns from his logo who signs in where (RFC 7591 §5).
+const (
+	logoSide  = 128 // pixels, for dense screens
+	logoFresh = 24 * time.Hour
+	maxLogos  = 200 // in memory; any other makes room
+	logoTouch = 24 * time.Hour
+)
+
+// Logo is a PNG of ours.
+type Logo struct {
+	PNG  []byte
+	ETag string
+}
+
+type logos struct {
+	mu    sync.Mutex
+	known map[string]keptLogo
+}
+
+type keptLogo struct {
+	Logo
+	until time.Time
+}
+
+// Logo returns the copy of the client's logo, made if there is none, or errs.NotFound. A copy that is
+// older than a day is made anew; while its owner cannot be reached the old one serves.
+func (s *Service) Logo(ctx context.Context, c *Client) (Logo, error) {
+	uri, now := c.Metadata.LogoURI, s.d.Clock.Now()
+	if uri == "" {
+		return Logo{}, errs.New(errs.NotFound, "", nil)
+	}
+	if l, ok := s.logos.get(uri, now); ok {
+		return l, nil
+	}
+	old, err := s.loadDocument(ctx, kindLogo, uri)
+	if err != nil {
+		return Logo{}, err
+	}
+	if old != nil && now.Before(old.expiresAt) {
+		if now.Sub(old.usedAt) > logoTouch {
+			if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlTouchDocument, kindLogo, uri, store.Micros(now)); err != nil {
+				return Logo{}, err
+			}
+		}
+		return s.logos.put(uri, old.body, old.expiresAt), nil
+	}
+	png, err := s.copyLogo(ctx, uri)
+	switch {
+	case err != nil && old != nil:
+		return s.logos.put(uri, old.body, now.Add(documentLeast)), nil
+	case err != nil:
+		return Logo{}, errs.New(errs.NotFound, "", err)
+	}
+	// A client without a row gives nobody's database anything to keep.
+	if c.ManagedBy != ManagedByDocument || c.stored {
+		if err := s.saveDocument(ctx, kindLogo, uri, "image/png", png, now, now.Add(logoFresh)); err != nil {
+			return Logo{}, err
+		}
+	}
+	return s.logos.put(uri, png, now.Add(logoFresh)), nil
+}
+
+func (s *Service) copyLogo(ctx context.Context, uri string) ([]byte, error) {
+	doc, err := s.d.Fetch.Get(ctx, uri, fetch.Image)
+	if err != nil {
+		return nil, err
+	}
+	img, err := picture.Shrink(doc.Body, logoSide, logoSide)
+	if err != nil {
+		s.d.Log.WarnContext(ctx, "the logo of a client is unusable", "error", err.Error())
+	}
+	return img.Data, err
+}
+
+func (l *logos) get(uri string, now time.Time) (Logo, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k, ok := l.known[uri]
+	return k.Logo, ok && now.Before(k.until)
+}
+
+func (l *logos) put(uri string, png []byte, until time.Time) Logo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for other := range l.known {
+		if len(l.known) < maxLogos {
+			break
+		}
+		delete(l.known, other)
+	}
+	out := Logo{png, `"` + id.Digest(string(png))[:16] + `"`}
+	l.known[uri] = keptLogo{out, until}
+	return out
+}
