@@ -1,0 +1,127 @@
+package main
+
+// The suite visits the provider's pages with a browser of its own and does there what its
+// configuration says. These are the scripts: what to do at an address is a list of tasks, each
+// for one page and skipped, where optional, on any other.
+
+const (
+	anyPage  = issuer + "/*"
+	callback = suiteURL + "/test/*/callback*"
+)
+
+type (
+	command []any
+	script  struct {
+		Match string `json:"match"`
+		Tasks []task `json:"tasks"`
+	}
+	task struct {
+		Name     string    `json:"task"`
+		Match    string    `json:"match"`
+		Optional bool      `json:"optional,omitempty"`
+		Commands []command `json:"commands,omitempty"`
+	}
+)
+
+// What a wait does with the page it was waiting for: the suite keeps it as evidence, where a
+// person would be asked for a screenshot. Not every visit of a module asks for one.
+const (
+	evidence      = "update-image-placeholder"
+	evidenceIfDue = "update-image-placeholder-optional"
+)
+
+func see(pattern, action string) command { return command{"wait", "xpath", "//*", 10, pattern, action} }
+
+// login fills in the form; prompt=login and max_age show it without the name field.
+func login(before ...command) task {
+	return task{"Login", issuer + "/signin/*/login*", true, append(before,
+		command{"text", "name", "identifier", user, "optional"},
+		command{"text", "name", "password", password, "optional"},
+		command{"click", "css", "#main-form button.primary"})}
+}
+
+func consent() task {
+	return task{"Consent", issuer + "/signin/*/consent*", true, []command{{"click", "css", "button[value=allow]", "optional"}}}
+}
+
+// send is for response_mode=form_post: the form sends itself, but by a script that the suite's
+// browser is too old for, so its button is pressed.
+func send() task {
+	return task{"Send", anyPage, true, []command{{"click", "css", "form[data-autosubmit] button", "optional"}}}
+}
+
+func done() task {
+	return task{"Done", callback, false, []command{{"wait", "id", "submission_complete", 10}}}
+}
+
+func authorize(tasks ...task) script { return script{issuer + "/oauth2/authorize*", tasks} }
+func logout(tasks ...task) script    { return script{issuer + "/oauth2/logout*", tasks} }
+
+// page is a visit that ends on a page of the provider, kept as evidence.
+func page(pattern string) task {
+	return task{"Page", anyPage, false, []command{see(pattern, evidence)}}
+}
+
+func confirm() task {
+	return task{"Confirm", issuer + "/signin/*/logout*", true, []command{{"click", "css", "button[value=leave]", "optional"}}}
+}
+
+func back() task { return task{"Back", suiteURL + "/test/*/post_logout_redirect*", false, nil} }
+
+// usual is what most modules need: sign in, allow, return; sign out, return.
+func usual() []script {
+	return []script{authorize(login(), consent(), send(), done()), logout(confirm(), back())}
+}
+
+// seenLogin keeps the second login page, which the module asked for by prompt or max_age.
+func seenLogin() []script {
+	return []script{authorize(login(see("Sign in", evidenceIfDue)), consent(), send(), done())}
+}
+
+// Visits that end on a page of ours instead of at the application.
+func badRequest() []script { return []script{authorize(page("return address|made a mistake"))} }
+func loginPage() []script  { return []script{authorize(page("Sign in"))} }
+func refusedLogout() []script {
+	return []script{usual()[0], logout(page("cannot be used|Sign out\\?"))}
+}
+func signedOut() []script { return []script{usual()[0], logout(confirm(), page("signed out"))} }
+
+// either is for a request that is refused with a page or answered, as the provider supports it.
+func either() []script {
+	refused := page("return address|made a mistake")
+	refused.Match, refused.Optional = issuer+"/oauth2/authorize*", true
+	answered := done()
+	answered.Optional = true
+	return []script{authorize(login(), consent(), send(), refused, answered)}
+}
+
+// unusual are the modules that need another script.
+var unusual = map[string]func() []script{
+	"oidcc-prompt-login":                                                seenLogin,
+	"oidcc-max-age-1":                                                   seenLogin,
+	"oidcc-ensure-registered-redirect-uri":                              badRequest,
+	"oidcc-ensure-redirect-uri-in-authorization-request":                badRequest,
+	"oidcc-redirect-uri-query-added":                                    badRequest,
+	"oidcc-redirect-uri-query-mismatch":                                 badRequest,
+	"oidcc-ensure-request-object-with-redirect-uri":                     either,
+	"oidcc-registration-logo-uri":                                       loginPage,
+	"oidcc-registration-policy-uri":                                     loginPage,
+	"oidcc-registration-tos-uri":                                        loginPage,
+	"oidcc-rp-initiated-logout-bad-post-logout-redirect-uri":            refusedLogout,
+	"oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri": refusedLogout,
+	"oidcc-rp-initiated-logout-modified-id-token-hint":                  refusedLogout,
+	"oidcc-rp-initiated-logout-bad-id-token-hint":                       refusedLogout,
+	"oidcc-rp-initiated-logout-no-id-token-hint":                        refusedLogout,
+	"oidcc-rp-initiated-logout-no-params":                               signedOut,
+	"oidcc-rp-initiated-logout-no-post-logout-redirect-uri":             signedOut,
+	"oidcc-rp-initiated-logout-only-state":                              signedOut,
+}
+
+// overrides is the part of the suite's configuration that sets single modules apart.
+func overrides() map[string]any {
+	out := map[string]any{}
+	for module, scripts := range unusual {
+		out[module] = map[string]any{"browser": scripts()}
+	}
+	return out
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"maps"
+	"slices"
+)
+
+// registration is a plan's clients, as both sides are told of them.
+type registration struct {
+	provider []map[string]any // for the provider's configuration
+	suite    map[string]any   // for the suite's
+}
+
+var allScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+
+// register makes the clients of a plan.
+func register(p plan, a *authority) (registration, error) {
+	r := registration{suite: map[string]any{}}
+	switch {
+	case p.fapi:
+		err := r.addFAPI(p, a)
+		return r, err
+	case p.dynamic:
+		r.suite["client"] = map[string]any{"client_name": "Conformance one"}
+		r.suite["client2"] = map[string]any{"client_name": "Conformance two"}
+	default:
+		r.add(p, "client", "one", "client_secret_basic")
+		r.add(p, "client_secret_post", "post", "client_secret_post")
+		r.add(p, "client2", "two", "client_secret_basic")
+	}
+	return r, nil
+}
+
+// add registers a client of the plans of OpenID Connect, most of whose modules know no PKCE.
+func (r *registration) add(p plan, place, name, method string) {
+	id, secret := p.alias()+"-"+name, secret()
+	r.suite[place] = map[string]any{"client_id": id, "client_secret": secret}
+	c := map[string]any{
+		"id": id, "name": "Conformance " + name, "kind": "web", "secret": secret, "require_pkce": false,
+		"redirect_uris":              []string{p.endpoint() + "/callback"},
+		"post_logout_redirect_uris":  []string{p.endpoint() + "/post_logout_redirect"},
+		"token_endpoint_auth_method": method,
+		"grant_types":                grants(p.responseTypes),
+		"scopes":                     scopes(p.responseTypes),
+	}
+	if p.logout != "" {
+		c["metadata"] = map[string]any{
+			p.logout + "_logout_uri":              p.endpoint() + "/" + p.logout + "_logout",
+			p.logout + "_logout_session_required": true,
+		}
+	}
+	if len(p.responseTypes) > 0 {
+		c["response_types"] = p.responseTypes
+	}
+	r.provider = append(r.provider, c)
+}
+
+// grants are the grant types that go with response types (OpenID Connect Registration §2).
+func grants(responseTypes []string) []string {
+	code := []string{"authorization_code", "refresh_token"}
+	switch {
+	case len(responseTypes) == 0:
+		return code
+	case slices.Contains(responseTypes, "code"):
+		return append(code, "implicit")
+	}
+	return []string{"implicit"}
+}
+
+// scopes are all that may be asked for; without a code there is no refresh token.
+func scopes(responseTypes []string) []string {
+	if slices.Contains(grants(responseTypes), "refresh_token") {
+		return allScopes
+	}
+	return slices.DeleteFunc(slices.Clone(allScopes), func(s string) bool { return s == "offline_access" })
+}
+
+// addFAPI registers the two clients of a plan of FAPI 2.0, each with a key and a certificate.
+func (r *registration) addFAPI(p plan, a *authority) error {
+	// The second one's redirect URI has a query, which must be compared as well.
+	for _, c := range []struct{ place, mtls, name, query string }{
+		{"client", "mtls", "one", ""}, {"client2", "mtls2", "two", "?dummy1=lorem&dummy2=ipsum"},
+	} {
+		id := p.alias() + "-" + c.name
+		private, public, err := newKeys()
+		if err != nil {
+			return err
+		}
+		cert, err := a.issue(id)
+		if err != nil {
+			return err
+		}
+		r.suite[c.place] = map[string]any{"client_id": id, "scope": "openid profile email offline_access", "jwks": private, "dpop_signing_alg": "ES256"}
+		r.suite[c.mtls] = map[string]string{"cert": string(cert.cert), "key": string(cert.key), "ca": string(a.pem())}
+		r.provider = append(r.provider, fapiClient(p, id, "Conformance "+c.name, p.endpoint()+"/callback"+c.query, public))
+	}
+	// Any resource that takes the tokens will do; userinfo is one.
+	r.suite["resource"] = map[string]any{"resourceUrl": p.origin() + "/oauth2/userinfo"}
+	return nil
+}
+
+func fapiClient(p plan, id, name, redirectURI string, public map[string]any) map[string]any {
+	metadata := map[string]any{"profile": p.profile}
+	c := map[string]any{
+		"id": id, "name": name, "kind": "web", "redirect_uris": []string{redirectURI}, "jwks": public,
+		"token_endpoint_auth_method": "private_key_jwt", "scopes": allScopes, "metadata": metadata,
+	}
+	if p.variant["sender_constrain"] == "mtls" {
+		metadata["tls_client_certificate_bound_access_tokens"] = true
+	} else {
+		metadata["dpop_bound_access_tokens"] = true
+	}
+	if p.variant["client_auth_type"] == "mtls" {
+		c["token_endpoint_auth_method"] = "tls_client_auth"
+		metadata["tls_client_auth_subject_dn"] = "CN=" + id
+		delete(c, "jwks")
+	}
+	return c
+}
+
+// configuration is what the suite is given with a plan.
+func configuration(p plan, r registration) map[string]any {
+	c := map[string]any{
+		"description": "Signet, " + p.key,
+		"server": map[string]any{"discoveryUrl": issuer + "/.well-known/openid-configuration",
+			"login_hint": user, "ui_locales": "ko en"},
+		"browser":  usual(),
+		"override": overrides(),
+		"options":  map[string]any{"browsercontrol_css_enable": false},
+	}
+	// Without an alias modules could run side by side; registered clients need its fixed addresses.
+	if !p.dynamic {
+		c["alias"] = p.alias()
+	}
+	maps.Copy(c, r.suite)
+	return c
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// group are plans that run against one configuration of the provider.
+type group struct {
+	name  string
+	about string
+	// settings are keys of the provider's configuration beside those of every run.
+	settings map[string]any
+	plans    []plan
+}
+
+// plan is one of the suite's plans with the choices that it leaves open.
+type plan struct {
+	key     string // short name, also of its results and in the names of its clients
+	name    string // the suite's
+	variant choices
+
+	dynamic       bool     // its clients register themselves
+	logout        string   // channel by which its clients hear of the end of a session
+	responseTypes []string // that its clients register, where that is not code alone
+	profile       string   // under which its clients stand
+	fapi          bool
+}
+
+// choices are values of a plan's variants by their names.
+type choices map[string]string
+
+// alias is the place in the suite's addresses that this plan's clients return to.
+func (p plan) alias() string    { return "signet-" + p.key }
+func (p plan) endpoint() string { return suiteURL + "/test/a/" + p.alias() }
+
+// origin is where the plan's clients call the provider: tokens that are bound to a certificate are
+// good only where one is asked for.
+func (p plan) origin() string {
+	if p.variant["sender_constrain"] == "mtls" {
+		return mtlsOrigin
+	}
+	return issuer
+}
+
+var (
+	static     = choices{"server_metadata": "discovery", "client_registration": "static_client"}
+	logoutCode = choices{"response_type": "code", "client_registration": "static_client"}
+	hybrid     = []string{"code", "code id_token", "code token", "code id_token token"}
+	implicit   = []string{"id_token", "id_token token"}
+)
+
+var groups = []group{
+	{
+		name: "default", about: "the configuration as it comes, applications registered by the operator",
+		plans: []plan{
+			{key: "config", name: "oidcc-config-certification-test-plan"},
+			{key: "basic", name: "oidcc-basic-certification-test-plan", variant: static},
+			{key: "formpost-basic", name: "oidcc-formpost-basic-certification-test-plan", variant: static},
+			{key: "rp-initiated", name: "oidcc-rp-initiated-logout-certification-test-plan", variant: logoutCode},
+			{key: "backchannel", name: "oidcc-backchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "backchannel"},
+			{key: "frontchannel", name: "oidcc-frontchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "frontchannel"},
+			{key: "session", name: "oidcc-session-management-certification-test-plan", variant: logoutCode},
+			{key: "fapi2-dpop", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", variant: choices{
+				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop"}},
+			{key: "fapi2-signing", name: "fapi2-message-signing-final-test-plan", fapi: true, profile: "fapi2_message_signing", variant: choices{
+				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop",
+				"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "jarm", "authorization_request_type": "simple"}},
+		},
+	},
+	{
+		name: "certificates", about: "with a listener that asks clients for certificates",
+		settings: map[string]any{"mtls": map[string]any{"listen": mtlsListen, "url": mtlsOrigin, "ca_file": "../ca.pem"}},
+		plans: []plan{
+			{key: "fapi2-mtls", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", variant: choices{
+				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "mtls", "sender_constrain": "mtls"}},
+		},
+	},
+	{
+		name: "legacy", about: "with the response types of the implicit and the hybrid flow switched on",
+		settings: map[string]any{"oauth": map[string]any{"legacy_response_types": true}},
+		plans: []plan{
+			{key: "implicit", name: "oidcc-implicit-certification-test-plan", variant: static, responseTypes: implicit},
+			{key: "hybrid", name: "oidcc-hybrid-certification-test-plan", variant: static, responseTypes: hybrid},
+			{key: "formpost-implicit", name: "oidcc-formpost-implicit-certification-test-plan", variant: static, responseTypes: implicit},
+			{key: "formpost-hybrid", name: "oidcc-formpost-hybrid-certification-test-plan", variant: static, responseTypes: hybrid},
+		},
+	},
+	{
+		name: "dynamic", about: "with registration open to applications, without PKCE if they are confidential, implicit response types, and every kind of request object",
+		settings: map[string]any{
+			"registration": map[string]any{"mode": "open", "require_pkce": false, "per_network": 1000, "scopes": allScopes},
+			// The discovery document of an OP of this profile names implicit response types.
+			"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned", "request_uris": true},
+		},
+		plans: []plan{
+			{key: "dynamic-basic", name: "oidcc-basic-certification-test-plan", dynamic: true,
+				variant: choices{"server_metadata": "discovery", "client_registration": "dynamic_client"}},
+			{key: "dynamic-op", name: "oidcc-dynamic-certification-test-plan", dynamic: true, variant: choices{"response_type": "code"}},
+			{key: "3rdparty-init", name: "oidcc-3rdparty-init-login-certification-test-plan", dynamic: true, variant: choices{"response_type": "code"}},
+		},
+	},
+}
+
+// shown is a variant as the suite writes it.
+func shown(v choices) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		fmt.Fprintf(&b, "[%s=%s]", name, v[name])
+	}
+	return b.String()
+}
+
+func listPlans(w io.Writer) {
+	for _, g := range groups {
+		fmt.Fprintf(w, "%s: %s\n", g.name, g.about)
+		for _, p := range g.plans {
+			fmt.Fprintf(w, "  %-18s %s%s\n", p.key, p.name, shown(p.variant))
+		}
+	}
+}
+
+// choose finds the plans that the user named, by their group.
+func choose(names string) (map[string][]plan, error) {
+	chosen := map[string][]plan{}
+	wanted := strings.Split(names, ",")
+	found := map[string]bool{}
+	for _, g := range groups {
+		for _, p := range g.plans {
+			for _, name := range []string{g.name, p.key, "all"} {
+				found[name] = true
+			}
+			if slices.Contains(wanted, g.name) || slices.Contains(wanted, p.key) || slices.Contains(wanted, "all") {
+				chosen[g.name] = append(chosen[g.name], p)
+			}
+		}
+	}
+	for _, name := range wanted {
+		if !found[name] {
+			return nil, fmt.Errorf("no group and no plan is called %q; see --list", name)
+		}
+	}
+	return chosen, nil
+}
