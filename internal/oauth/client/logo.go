@@ -15,7 +15,8 @@ import (
 // Logos are copied, encoded anew and served by us: a page on which people sign in loads nothing from
 // anybody else, and nobody learns from his logo who signs in where (RFC 7591 §5).
 const (
-	logoSide  = 128 // pixels, for dense screens
+	logoSide  = 128  // pixels, for dense screens
+	logoMost  = 2048 // per side, of the original
 	logoFresh = 24 * time.Hour
 	maxLogos  = 200 // in memory; any other makes room
 	logoTouch = 24 * time.Hour
@@ -80,7 +81,7 @@ func (s *Service) copyLogo(ctx context.Context, uri string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := picture.Shrink(doc.Body, logoSide, logoSide)
+	img, err := picture.Shrink(doc.Body, logoMost, logoSide, logoSide)
 	if err != nil {
 		s.d.Log.WarnContext(ctx, "the logo of a client is unusable", "error", err.Error())
 	}

@@ -15,13 +15,6 @@ import (
 	"image/png"
 )
 
-// MaxSide is the most pixels per side that are decoded. A file of a few hundred bytes can claim any
-// number, and each pixel takes memory.
-const MaxSide = 4096
-
-// maxPixels bounds the area: 4 bytes each, 32 MB.
-const maxPixels = 8 << 20
-
 // slots are decoders at work: together they take at most a few times the memory of the largest image.
 var slots = make(chan struct{}, 2)
 
@@ -33,16 +26,17 @@ type PNG struct {
 
 var errImage = errors.New("is not a PNG, JPEG or GIF image")
 
-// Shrink decodes an image and encodes it anew, no larger than width and height.
-func Shrink(data []byte, width, height int) (PNG, error) {
+// Shrink decodes an image of at most side pixels per side and encodes it anew, no larger than width
+// and height. A file of a few hundred bytes can claim any size, and each pixel takes four bytes.
+func Shrink(data []byte, side, width, height int) (PNG, error) {
 	slots <- struct{}{}
 	defer func() { <-slots }()
 	conf, _, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return PNG{}, errImage
 	}
-	if conf.Width < 1 || conf.Height < 1 || conf.Width > MaxSide || conf.Height > MaxSide || conf.Width*conf.Height > maxPixels {
-		return PNG{}, fmt.Errorf("has %d × %d pixels; at most %d × %d, and %d in all", conf.Width, conf.Height, MaxSide, MaxSide, maxPixels)
+	if conf.Width < 1 || conf.Height < 1 || conf.Width > side || conf.Height > side {
+		return PNG{}, fmt.Errorf("has %d × %d pixels; at most %d × %d", conf.Width, conf.Height, side, side)
 	}
 	img, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {

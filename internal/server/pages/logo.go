@@ -5,14 +5,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"io"
 	"math"
 	"os"
 	"strconv"
 	"strings"
+
+	"signet/internal/platform/picture"
 )
 
 // Limits of an operator's logo. What is served is small whatever the file was: a PNG is scaled
@@ -78,53 +77,11 @@ func readLogo(data []byte) (*logo, error) {
 
 // readPNG decodes and encodes anew: nothing but pixels comes through.
 func readPNG(data []byte) (*logo, error) {
-	conf, err := png.DecodeConfig(bytes.NewReader(data))
+	out, err := picture.Shrink(data, maxLogoPixels, logoWidth, logoHeight)
 	if err != nil {
 		return nil, err
 	}
-	if conf.Width > maxLogoPixels || conf.Height > maxLogoPixels || conf.Width == 0 || conf.Height == 0 {
-		return nil, fmt.Errorf("has %d × %d pixels; at most %d × %d", conf.Width, conf.Height, maxLogoPixels, maxLogoPixels)
-	}
-	img, err := png.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	ratio := float64(conf.Width) / float64(conf.Height)
-	shrink := max(1, float64(conf.Height)/logoHeight, float64(conf.Width)/logoWidth)
-	var out bytes.Buffer
-	z := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := z.Encode(&out, scaled(img, max(1, int(float64(conf.Width)/shrink)), max(1, int(float64(conf.Height)/shrink)))); err != nil {
-		return nil, err
-	}
-	return &logo{ext: ".png", kind: "image/png", data: out.Bytes(), ratio: ratio}, nil
-}
-
-// scaled makes an image smaller; each pixel is the mean of those it stands for.
-func scaled(img image.Image, width, height int) image.Image {
-	from := img.Bounds()
-	out := image.NewNRGBA(image.Rect(0, 0, width, height))
-	span := func(i, n, min, size int) (int, int) {
-		lo, hi := min+i*size/n, min+(i+1)*size/n
-		return lo, max(hi, lo+1)
-	}
-	for y := range height {
-		y0, y1 := span(y, height, from.Min.Y, from.Dy())
-		for x := range width {
-			x0, x1 := span(x, width, from.Min.X, from.Dx())
-			var sum [4]uint64
-			for v := y0; v < y1; v++ {
-				for u := x0; u < x1; u++ {
-					r, g, b, a := img.At(u, v).RGBA() // premultiplied, so that clear pixels carry no colour
-					for i, c := range [4]uint32{r, g, b, a} {
-						sum[i] += uint64(c)
-					}
-				}
-			}
-			n := uint64((y1 - y0) * (x1 - x0))
-			out.Set(x, y, color.RGBA64{uint16(sum[0] / n), uint16(sum[1] / n), uint16(sum[2] / n), uint16(sum[3] / n)})
-		}
-	}
-	return out
+	return &logo{ext: ".png", kind: "image/png", data: out.Data, ratio: out.Ratio}, nil
 }
 
 // What an SVG may hold. It is shown as an image, where browsers run and load nothing; who opens
