@@ -32,13 +32,13 @@ func (e *Engine) MissingConsent(ctx context.Context, r *Request, user id.User) (
 		return nil, nil, nil
 	}
 	if impersonable(c, r.RedirectURI) {
-		return r.Scopes, r.Resources, nil
+		return r.ConsentScopes(), r.Resources, nil
 	}
 	have, err := e.consents.Find(ctx, user, r.ClientID)
 	if err != nil {
 		return nil, nil, AsError(err)
 	}
-	scopes, resources = have.Missing(r.Scopes, r.Resources)
+	scopes, resources = have.Missing(r.ConsentScopes(), r.Resources)
 	if len(scopes) == 0 && len(resources) == 0 && !have.CreatedAt.IsZero() {
 		r.covered = consentMark{user, store.Micros(have.UpdatedAt)}
 	}
@@ -70,7 +70,7 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 	if err != nil {
 		return 0, err
 	}
-	if s, res := have.Missing(r.Scopes, r.Resources); len(s) > 0 || len(res) > 0 || have.CreatedAt.IsZero() {
+	if s, res := have.Missing(r.ConsentScopes(), r.Resources); len(s) > 0 || len(res) > 0 || have.CreatedAt.IsZero() {
 		return 0, refuse(ConsentRequired, "The user has not consented.")
 	}
 	return store.Micros(have.UpdatedAt), nil
@@ -79,7 +79,7 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 // Approve records that the user consents to all that the request asks for.
 func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	r.covered = consentMark{}
-	err := e.consents.Approve(ctx, user, r.ClientID, r.Scopes, r.Resources)
+	err := e.consents.Approve(ctx, user, r.ClientID, r.ConsentScopes(), r.Resources)
 	if errors.Is(err, store.ErrForeignKey) {
 		return noClient().because(err)
 	}

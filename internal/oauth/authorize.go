@@ -199,7 +199,7 @@ func checkScope(_ context.Context, a *authorization) error {
 		return refuse(InvalidScope, "scope is malformed or too long.")
 	}
 	scopes = slices.DeleteFunc(scopes, func(s string) bool {
-		return s == ScopeOfflineAccess && !mayStayOffline(a.client)
+		return s == ScopeOfflineAccess && (!mayStayOffline(a.client) || !a.req.has(typeCode))
 	})
 	if len(scopes) == 0 {
 		return refuse(InvalidScope, "scope is missing.")
@@ -277,6 +277,6 @@ func checkHint(_ context.Context, a *authorization) error {
 	if err != nil {
 		return refuse(InvalidRequest, "id_token_hint is not an ID token of this server for this application.").because(err)
 	}
-	a.req.HintSubject = id.User(claims.Subject)
+	a.req.HintSubject, a.req.HintSector = claims.Subject, sectorOf(a.client)
 	return nil
 }

@@ -29,7 +29,7 @@ func TestAuthorize_Parses(t *testing.T) {
 	want := &Request{
 		ClientID: c, RedirectURI: testRedirect, ResponseMode: "form_post", Scopes: []string{"openid", "profile", "offline_access", "read"},
 		Resources: []string{testAPI, otherAPI}, State: "st", Nonce: "n-1", CodeChallenge: testChallenge, Prompt: []string{"login", "consent"},
-		MaxAge: &zero, LoginHint: "kim", UILocales: []string{"ko", "en"}, ACRValues: []string{"1", "2"}, Display: "popup",
+		MaxAge: &zero, LoginHint: "kim", UILocales: []string{"ko", "en"}, ACRValues: []string{"1", "2"}, Display: "popup", ClaimsLocales: []string{"ko"},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Request{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -160,7 +160,7 @@ func TestAuthorize_Ignored(t *testing.T) {
 	c := r.newClient(client.Web, nil)
 	want, err := r.ParseAuthorize(t.Context(), ask(c))
 	check(t, err)
-	for _, name := range []string{"claims", "claims_locales", "authorization_details", "audience", "dpop_jkt"} {
+	for _, name := range []string{"authorization_details", "audience", "dpop_jkt"} {
 		for _, value := range []string{
 			`{"userinfo":{"sub":{"value":"` + string(r.newUser()) + `"},"phone_number":{"essential":true}}}`,
 			strings.Repeat("[", 100), "[]", "null", "https://else.test", `"><script>`,
@@ -256,7 +256,7 @@ func TestAuthorize_Hint(t *testing.T) {
 	r.clock.Advance(2 * time.Hour) // expired hints are fine
 	req, err := r.ParseAuthorize(t.Context(), ask(c, "id_token_hint", tok.IDToken))
 	check(t, err)
-	if req.HintSubject != r.user {
+	if req.HintSubject != string(r.user) {
 		t.Errorf("hint names %q", req.HintSubject)
 	}
 	sign := func(iss string) string {

@@ -67,8 +67,8 @@ type accessClaims struct {
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 
-// idClaims is an ID token (OIDC Core §2). Claims about the person are at userinfo (§5.4). There is
-// no azp: the client is the only audience.
+// idClaims is an ID token (OIDC Core §2). Claims about the person are at userinfo (§5.4), but for
+// those that idTokenClaims adds. There is no azp: the client is the only audience.
 type idClaims struct {
 	Issuer   string   `json:"iss"`
 	Subject  string   `json:"sub"`
@@ -81,13 +81,17 @@ type idClaims struct {
 	AMR      []string `json:"amr,omitempty"`
 	Session  string   `json:"sid,omitempty"`
 	AtHash   string   `json:"at_hash,omitempty"`
+	CHash    string   `json:"c_hash,omitempty"` // OIDC Core §3.3.2.11
 }
 
 func (c *idClaims) issuedTo(client id.Client) bool {
 	return slices.Contains(c.Audience, string(client))
 }
 
-var errForeignIssuer = errors.New("the token names another issuer")
+var (
+	errForeignIssuer = errors.New("the token names another issuer")
+	errNotIDToken    = errors.New("the token is no ID token")
+)
 
 // verifyHint checks an ID token that came back to us: signed with a key of ours, retired ones
 // included, and naming us. Expiry is of no concern (OIDC Core §3.1.2.1, RP-Initiated Logout §2).
@@ -105,6 +109,9 @@ func (e *Engine) verifyHint(token string) (*idClaims, error) {
 	}
 	if c.Issuer != e.issuer {
 		return nil, errForeignIssuer
+	}
+	if c.Subject == "" || c.Expires == 0 { // another JWT of ours, whatever its typ
+		return nil, errNotIDToken
 	}
 	return &c, nil
 }
@@ -163,9 +170,9 @@ func (m *claimsMemory) decode(raw []byte) (*accessClaims, error) {
 	return c, nil
 }
 
-// atHash is the left half of the token's hash, by the hash of the signature algorithm (OIDC Core
-// §3.1.3.6). Ed25519 hashes with SHA-512 (RFC 8032 §5.1).
-func atHash(alg, token string) string {
+// leftHash is the left half of a token's or code's hash, by the hash of the signature algorithm: at_hash
+// and c_hash (OIDC Core §3.1.3.6, §3.3.2.11). Ed25519 hashes with SHA-512 (RFC 8032 §5.1).
+func leftHash(alg, token string) string {
 	if alg == keys.EdDSA {
 		sum := sha512.Sum512([]byte(token))
 		return base64.RawURLEncoding.EncodeToString(sum[:32])

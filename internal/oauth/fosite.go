@@ -28,7 +28,7 @@ func (e *Engine) wire() {
 		client.GrantClientCredentials: {&credentialsGrant{e: e}},
 	}
 	e.provider = fosite.NewOAuth2Provider(clientStore{e}, &configurator{
-		e: e, authorize: fosite.AuthorizeEndpointHandlers{&codeIssuer{e}},
+		e: e, authorize: fosite.AuthorizeEndpointHandlers{&issuer{e}},
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 type accessInfo struct {
 	Client   id.Client
 	User     id.User // "" for machine clients
+	Subject  string  // sub as the client knows the user
 	Grant    id.Grant
 	Session  id.Session
 	Scopes   []string
@@ -35,7 +36,7 @@ type accessInfo struct {
 
 func (a *accessInfo) subject() string {
 	if a.User != "" {
-		return string(a.User)
+		return a.Subject
 	}
 	return string(a.Client)
 }
@@ -55,6 +56,14 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 		return nil, err
 	}
 	c, err := e.clients.Get(ctx, a.Client)
+	if err == nil {
+		// What a JWT says must be what its client knows the user by now, pairwise or not.
+		if sub := e.subjectOf(c, a.User); a.Subject == "" {
+			a.Subject = sub
+		} else if a.Subject != sub {
+			return nil, nil
+		}
+	}
 	switch {
 	case errs.Is(err, errs.NotFound) || err == nil && !c.Active():
 		return nil, nil
@@ -93,11 +102,14 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID && c.Act == nil || user != c.Subject || !e.clock.Now().Before(store.Time(expires)):
+	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID && c.Act == nil || c.Subject == "" || !e.clock.Now().Before(store.Time(expires)):
 		return nil, nil
 	}
-	a.User, a.AuthTime = id.User(user), time.Unix(c.AuthTime, 0)
+	a.User, a.Subject, a.AuthTime = id.User(user), c.Subject, time.Unix(c.AuthTime, 0)
 	a.Params, err = decodeParams(params)
+	if owner != c.ClientID { // claims were allowed to the application that asked for them
+		a.Params.Claims = nil
+	}
 	return a, err
 }
 
@@ -107,10 +119,10 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 		return nil, nil
 	}
 	a := &accessInfo{}
-	var scopes, aud, amr, active, own, params string
+	var scopes, aud, amr, active, own, params, owner string
 	var created, expires, revoked, grantRevoked, grantExpires, auth int64
 	err := e.db.Q(ctx).QueryRow(ctx, sqlAccess, hash).Scan((*string)(&a.Client), &scopes, &aud, &created, &expires, &revoked,
-		(*string)(&a.Grant), (*string)(&a.User), (*string)(&a.Session), &grantRevoked, &grantExpires, &auth, &a.ACR, &amr, &active, &own, &params)
+		(*string)(&a.Grant), (*string)(&a.User), (*string)(&a.Session), &grantRevoked, &grantExpires, &auth, &a.ACR, &amr, &active, &own, &params, &owner)
 	if isNoRows(err) {
 		return nil, nil
 	}
@@ -126,6 +138,9 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 	a.Scopes, a.Audience, a.AMR = decodeList(scopes, &err), decodeList(aud, &err), decodeList(amr, &err)
 	if err == nil {
 		a.Params, err = decodeParams(params)
+	}
+	if owner != string(a.Client) {
+		a.Params.Claims = nil
 	}
 	if err == nil && own != "{}" {
 		var p accessParams
@@ -212,7 +227,7 @@ func (e *Engine) introspectRefresh(ctx context.Context, caller *client.Client, t
 	}
 	return &Introspection{
 		Active: true, Scope: strings.Join(g.Scopes, " "), ClientID: string(g.Client), Expires: p.expires.Unix(),
-		Subject: string(g.User), Issuer: e.issuer,
+		Subject: e.subjectOf(caller, g.User), Issuer: e.issuer,
 	}, nil
 }
 

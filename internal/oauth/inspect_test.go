@@ -171,11 +171,11 @@ func TestUserinfo_ByScope(t *testing.T) {
 			got, err := r.Userinfo(t.Context(), Call{}, "Bearer", r.tokens(c, "scope", scope).AccessToken)
 			check(t, err)
 			var names []string
-			for n := range got {
+			for n := range got.Claims {
 				names = append(names, n)
 			}
 			slices.Sort(names)
-			if d := cmp.Diff(want, names); d != "" || got["sub"] != string(r.user) {
+			if d := cmp.Diff(want, names); d != "" || got.Claims["sub"] != string(r.user) {
 				t.Errorf("%s: %s", scope, d)
 			}
 		}

@@ -1,24 +1,26 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ory/fosite"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/errs"
-	"signet/internal/platform/id"
 	"signet/internal/platform/store"
 )
 
 func isNoRows(err error) bool { return errors.Is(err, store.ErrNoRows) }
 
-// Issue answers an authorization request with a code. It is the only way to one. It reads the
+// Issue answers an authorization request with a code, or what else its response type names. It is
+// the only way to one. It reads the
 // client and its registration anew, and its single write succeeds only while the user is active,
 // the session is live and the consent stands: a journey may be days older than its last click.
 // An error that the application may hear carries its Redirect.
@@ -36,9 +38,10 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 		return nil, refuse(InvalidRequest, "The redirect_uri is malformed.").because(err)
 	}
 	ar := fosite.NewAuthorizeRequest()
-	ar.ResponseTypes = fosite.Arguments{"code"}
+	rt := cmp.Or(r.ResponseType, typeCode)
+	ar.ResponseTypes = strings.Fields(rt)
 	ar.RedirectURI, ar.State = redirect, r.State
-	ar.ResponseMode, ar.DefaultResponseMode = fosite.ResponseModeType(r.ResponseMode), fosite.ResponseModeQuery
+	ar.ResponseMode, ar.DefaultResponseMode = fosite.ResponseModeType(r.ResponseMode), fosite.ResponseModeType(defaultMode(rt))
 	ar.Client = clientView{p.client}
 	ar.RequestedScope, ar.GrantedScope = r.Scopes, p.scopes
 	ar.RequestedAudience, ar.GrantedAudience = r.Resources, p.resources
@@ -60,6 +63,7 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 type issuance struct {
 	stub
 	client    *client.Client
+	index     *scopeIndex
 	request   *Request
 	login     Login
 	scopes    []string
@@ -77,14 +81,17 @@ func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, e
 	if err != nil {
 		return nil, err
 	}
-	if !c.AllowsGrant(client.GrantAuthorizationCode) {
-		return nil, refuse(UnauthorizedClient, "This application is not registered for the authorization code grant.")
+	if err := e.mayAnswer(c, r); err != nil {
+		return nil, err
+	}
+	if r.ACREssential && !slices.Contains(r.ACRValues, l.ACR) { // OIDC Core §5.5.1.1
+		return nil, refuse(UnmetRequirements, "The sign-in does not reach what the application demands.")
 	}
 	x, err := e.index(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &issuance{client: c, request: r, login: l, now: e.clock.Now(), scopes: x.narrow(c, r.Scopes)}
+	p := &issuance{client: c, index: x, request: r, login: l, now: e.clock.Now(), scopes: x.narrow(c, r.Scopes)}
 	if len(p.scopes) == 0 {
 		return nil, refuse(InvalidScope, "None of the scopes is open to this application any more.")
 	}
@@ -106,47 +113,6 @@ func noClient() *Error {
 	out := refuse(InvalidClient, "This application is not registered here any more, or is switched off.")
 	out.Status = http.StatusBadRequest
 	return out
-}
-
-// codeIssuer is the authorize side of the code grant: code, PKCE and OIDC are one row.
-type codeIssuer struct{ e *Engine }
-
-// HandleAuthorizeEndpointRequest writes the grant with its code: one statement, one commit.
-func (h *codeIssuer) HandleAuthorizeEndpointRequest(ctx context.Context, ar fosite.AuthorizeRequester, out fosite.AuthorizeResponder) error {
-	p, ok := ar.GetSession().(*issuance)
-	if !ok || !ar.GetResponseTypes().ExactOne("code") {
-		return refuse(UnsupportedResponseType, "Only response_type=code is supported.")
-	}
-	code := id.NewToken(id.AuthorizationCode)
-	hash, _ := id.Hash(id.AuthorizationCode, code)
-	codeEnd := p.now.Add(h.e.ttl.Code)
-	grantEnd := codeEnd.Add(h.e.accessTTL(p.client))
-	if slices.Contains(p.scopes, ScopeOfflineAccess) {
-		// The family's absolute end is set here, once (fosite F12).
-		grantEnd = p.now.Add(or(p.client.Metadata.RefreshAbsoluteTTL, h.e.ttl.RefreshAbsolute))
-	}
-	params := grantParams{Claims: p.request.Claims, Details: p.request.Details, JKT: p.request.JKT}
-	text, err := params.encode()
-	if err != nil {
-		return err
-	}
-	var gid string
-	err = h.e.db.Q(ctx).QueryRow(ctx, sqlInsertGrant, id.New(), string(p.client.ID), string(p.login.User), string(p.login.Session),
-		encodeList(p.scopes), encodeList(p.resources), store.Micros(p.login.AuthTime), p.login.ACR, encodeList(p.login.AMR), p.request.Nonce,
-		hash, p.request.CodeChallenge, store.Micros(codeEnd), p.request.RedirectURI, store.Micros(p.now), store.Micros(grantEnd), p.consent, text).Scan(&gid)
-	if isNoRows(err) {
-		// The user was disabled, the session ended or the consent withdrawn a moment ago.
-		return refuse(LoginRequired, "The sign-in is no longer valid.")
-	}
-	if errors.Is(err, store.ErrForeignKey) {
-		return noClient().because(err) // deleted elsewhere, and this instance has not heard of it yet
-	}
-	if err != nil {
-		return err
-	}
-	out.AddParameter("code", code)
-	ar.SetResponseTypeHandled("code")
-	return nil
 }
 
 func (e *Engine) accessTTL(c *client.Client) time.Duration {

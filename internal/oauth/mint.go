@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,15 @@ type opaque struct {
 // mint makes the tokens of a flow, before any transaction: signing must not hold locks. The row
 // it returns (for clients with opaque tokens) is still to be written.
 func (e *Engine) mint(ctx context.Context, f *flow) (*opaque, error) {
+	row, err := e.mintAccess(f)
+	if err == nil && f.grant.ID != "" && slices.Contains(f.scopes, ScopeOpenID) {
+		err = e.signID(ctx, f)
+	}
+	return row, err
+}
+
+// mintAccess makes the access token.
+func (e *Engine) mintAccess(f *flow) (*opaque, error) {
 	aud, scopes := f.index.audience(e.issuer, f.client, f.scopes, f.grant.Resources, f.asked)
 	if len(aud) == 0 {
 		return nil, refuse(InvalidTarget, "None of the resources is open to the application any more.")
@@ -34,18 +44,12 @@ func (e *Engine) mint(ctx context.Context, f *flow) (*opaque, error) {
 		expires = f.grant.ExpiresAt // nothing outlives its grant
 	}
 	f.out = Tokens{TokenType: f.confirm.tokenType(), Details: f.details, ExpiresIn: int64(expires.Sub(f.now) / time.Second), Scope: strings.Join(scopes, " "), RefreshToken: f.out.RefreshToken}
-	var row *opaque
-	if f.client.Metadata.AccessTokenFormat == client.FormatOpaque {
-		f.out.AccessToken = id.NewToken(id.AccessToken)
-		hash, _ := id.Hash(id.AccessToken, f.out.AccessToken)
-		row = &opaque{hash: hash, scopes: scopes, audience: aud, expires: expires}
-	} else if err := e.signAccess(f, aud, expires); err != nil {
-		return nil, err
+	if f.client.Metadata.AccessTokenFormat != client.FormatOpaque {
+		return nil, e.signAccess(f, aud, expires)
 	}
-	if f.grant.ID != "" && slices.Contains(f.scopes, ScopeOpenID) {
-		return row, e.signID(ctx, f)
-	}
-	return row, nil
+	f.out.AccessToken = id.NewToken(id.AccessToken)
+	hash, _ := id.Hash(id.AccessToken, f.out.AccessToken)
+	return &opaque{hash: hash, scopes: scopes, audience: aud, expires: expires}, nil
 }
 
 // signAccess makes a JWT access token (RFC 9068 §2.2). Claims are built afresh for every token:
@@ -56,7 +60,7 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 		IssuedAt: f.now.Unix(), Expires: expires.Unix(), ID: id.New(),
 	}
 	if g := &f.grant; g.ID != "" {
-		c.Subject, c.GrantID, c.Session = string(g.User), string(g.ID), string(g.Session)
+		c.Subject, c.GrantID, c.Session = e.subjectOf(f.client, g.User), string(g.ID), string(g.Session)
 		c.AuthTime, c.ACR, c.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
 	c.Confirm, c.Act, c.Details = f.confirm.claim(), f.act, f.details
@@ -69,33 +73,55 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 }
 
 // signID makes an ID token (OIDC Core §2, §3.1.3.6; after a refresh §12.2: a new iat, everything
-// about the authentication as it was, and no nonce).
+// about the authentication as it was, and no nonce). It hashes the access token and the code that go
+// along with it, so they are made first.
 func (e *Engine) signID(ctx context.Context, f *flow) error {
-	alg := f.client.Metadata.IDTokenAlg
-	if alg == "" {
-		alg = keys.ES256
-	}
+	m := &f.client.Metadata
+	alg := cmp.Or(m.IDTokenAlg, keys.ES256)
 	g := &f.grant
 	c := idClaims{
-		Issuer: e.issuer, Subject: string(g.User), Audience: audience{string(f.client.ID)},
+		Issuer: e.issuer, Subject: e.subjectOf(f.client, g.User), Audience: audience{string(f.client.ID)},
 		IssuedAt: f.now.Unix(), Expires: f.now.Add(e.ttl.ID).Unix(), AuthTime: g.AuthTime.Unix(),
-		ACR: g.ACR, AMR: g.AMR, Session: string(g.Session), AtHash: atHash(alg, f.out.AccessToken),
+		ACR: g.ACR, AMR: g.AMR, Session: string(g.Session),
+	}
+	if f.out.AccessToken != "" {
+		c.AtHash = leftHash(alg, f.out.AccessToken)
+	}
+	if f.code != "" {
+		c.CHash = leftHash(alg, f.code)
 	}
 	if f.nonce {
 		c.Nonce = g.Nonce
+	}
+	more, err := e.idTokenClaims(ctx, f)
+	if err != nil {
+		return err
 	}
 	body, err := json.Marshal(&c)
 	if err != nil {
 		return err
 	}
-	f.out.IDToken, err = e.keys.Sign(alg, typID, body)
+	if body, err = withClaims(body, more); err != nil {
+		return err
+	}
+	token, err := e.sign(ctx, alg, typID, body)
+	if err != nil {
+		return err
+	}
+	f.out.IDToken, err = e.protect(ctx, f.client, m.IDTokenEncAlg, m.IDTokenEncEnc, token)
+	return err
+}
+
+// sign signs with the active key of an algorithm that a client registered, and makes the first one
+// where nobody used the algorithm so far.
+func (e *Engine) sign(ctx context.Context, alg, typ string, body []byte) (string, error) {
+	token, err := e.keys.Sign(alg, typ, body)
 	if errors.Is(err, keys.ErrNoKey) {
-		// A client was registered for an algorithm that nobody used so far.
 		if err = e.keys.EnsureAlg(ctx, alg); err == nil {
-			f.out.IDToken, err = e.keys.Sign(alg, typID, body)
+			token, err = e.keys.Sign(alg, typ, body)
 		}
 	}
-	return err
+	return token, err
 }
 
 // saveAccess writes the row of an opaque access token, if there is one.

@@ -26,8 +26,10 @@ type Request struct {
 	UILocales     []string  `json:"ui_locales,omitempty"`
 	ACRValues     []string  `json:"acr_values,omitempty"`
 	Display       string    `json:"display,omitempty"`
-	HintSubject   id.User   `json:"hint_subject,omitempty"` // from a verified id_token_hint
-	RequireMFA    bool      `json:"require_mfa,omitempty"`  // the client's registration demands two factors
+	HintSubject   string    `json:"hint_subject,omitempty"`  // sub of a verified id_token_hint: ask Engine.Hinted
+	HintSector    string    `json:"hint_sector,omitempty"`   // under which it was made, for a pairwise client
+	ACREssential  bool      `json:"acr_essential,omitempty"` // a sign-in that reaches none of ACRValues has failed
+	RequireMFA    bool      `json:"require_mfa,omitempty"`   // the client's registration demands two factors
 
 	Claims        *ClaimsRequest  `json:"claims,omitempty"`
 	ClaimsLocales []string        `json:"claims_locales,omitempty"`

@@ -42,6 +42,14 @@ func responseTypeOf(text string) string {
 	return ""
 }
 
+// ResponseTypes are the response types on offer, for discovery.
+func (e *Engine) ResponseTypes() []string {
+	if !e.policy.LegacyResponseTypes {
+		return []string{typeCode}
+	}
+	return client.ResponseTypes()
+}
+
 // defaultMode is the response mode of requests that name none: what is more than a code goes into
 // the fragment, which no server logs (OAuth 2.0 Multiple Response Types §5). It answers for unknown
 // response types too, because the refusal travels in that mode.

@@ -74,7 +74,7 @@ const (
 	// sqlAccess finds an opaque access token; for a machine's token the grant columns are empty.
 	sqlAccess = `SELECT a.client_id, a.scopes, a.audience, a.created_at, a.expires_at, a.revoked_at, COALESCE(a.grant_id, ''),
 			COALESCE(g.account_id, ''), COALESCE(g.session_id, ''), COALESCE(g.revoked_at, 0), COALESCE(g.expires_at, 0),
-			COALESCE(g.auth_time, 0), COALESCE(g.acr, ''), COALESCE(g.amr, '[]'), COALESCE(u.id, ''), a.params, COALESCE(g.params, '{}')
+			COALESCE(g.auth_time, 0), COALESCE(g.acr, ''), COALESCE(g.amr, '[]'), COALESCE(u.id, ''), a.params, COALESCE(g.params, '{}'), COALESCE(g.client_id, '')
 		FROM access_token a LEFT JOIN oauth_grant g ON g.id = a.grant_id LEFT JOIN active_subject u ON u.id = g.account_id
 		WHERE a.token_hash = $1`
 

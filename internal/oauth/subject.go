@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -15,12 +16,22 @@ import (
 // its sector and says nothing to any other (OIDC Core §8.1): a keyed hash, which nobody without the
 // master key can compute or turn back. It is stored nowhere, so that it cannot leak or get lost.
 func (e *Engine) subjectOf(c *client.Client, user id.User) string {
-	if user == "" || c.Metadata.SubjectType != "pairwise" {
-		return string(user)
+	return e.pseudonym(sectorOf(c), user)
+}
+
+// sectorOf is the sector of a pairwise client, "" for one with public subjects.
+func sectorOf(c *client.Client) string {
+	if c.Metadata.SubjectType != "pairwise" {
+		return ""
 	}
-	sector := c.Metadata.Sector()
-	if sector == "" {
-		sector = "client:" + string(c.ID) // no host may be called so
+	// A client without a host is a sector of its own; no host may be called so.
+	return cmp.Or(c.Metadata.Sector(), "client:"+string(c.ID))
+}
+
+// pseudonym is the sub of a user in a sector; everybody's public sub is the user's id.
+func (e *Engine) pseudonym(sector string, user id.User) string {
+	if user == "" || sector == "" {
+		return string(user)
 	}
 	mac := hmac.New(sha256.New, e.pairwise)
 	mac.Write([]byte(sector))
@@ -33,6 +44,11 @@ func (e *Engine) subjectOf(c *client.Client, user id.User) string {
 // back into a user, so this is the only question that can be asked of one.
 func (e *Engine) names(c *client.Client, sub string, user id.User) bool {
 	return user != "" && subtle.ConstantTimeCompare([]byte(sub), []byte(e.subjectOf(c, user))) == 1
+}
+
+// Hinted reports whether the user is the one whom the hint of a request names (OIDC Core §3.1.2.1).
+func (e *Engine) Hinted(r *Request, user id.User) bool {
+	return user != "" && r.HintSubject != "" && subtle.ConstantTimeCompare([]byte(r.HintSubject), []byte(e.pseudonym(r.HintSector, user))) == 1
 }
 
 // userOf returns the candidate if sub is what the client knows it by, else "".

@@ -52,6 +52,7 @@ type flow struct {
 	scopes    []string // of this request, within the grant
 	asked     []string // resources asked for in this request
 	nonce     bool     // the ID token repeats the nonce
+	code      string   // goes along with the ID token (c_hash)
 
 	call    *Call
 	held    confirmation    // what the refresh token's holder must prove

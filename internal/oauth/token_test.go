@@ -39,7 +39,7 @@ func TestToken_CodeFlow(t *testing.T) {
 		idt := claimsOf(t, tok.IDToken)
 		want = map[string]any{
 			"iss": testIssuer, "sub": string(r.user), "aud": string(c), "iat": now, "exp": now + 600, "auth_time": now - 60, "nonce": "n-1",
-			"acr": "urn:signet:acr:1fa", "amr": []any{"pwd"}, "sid": string(r.session), "at_hash": atHash("ES256", tok.AccessToken),
+			"acr": "urn:signet:acr:1fa", "amr": []any{"pwd"}, "sid": string(r.session), "at_hash": leftHash("ES256", tok.AccessToken),
 		}
 		if d := cmp.Diff(want, idt); d != "" {
 			t.Errorf("ID token (-want +got):\n%s", d)
@@ -427,7 +427,7 @@ func TestToken_Algorithms(t *testing.T) {
 			t.Errorf("%s: %v", alg, err)
 		}
 		got, _ := claimsOf(t, tok.IDToken)["at_hash"].(string)
-		if size := map[bool]int{true: 43, false: 22}[alg == "EdDSA"]; len(got) != size || got != atHash(alg, tok.AccessToken) {
+		if size := map[bool]int{true: 43, false: 22}[alg == "EdDSA"]; len(got) != size || got != leftHash(alg, tok.AccessToken) {
 			t.Errorf("%s: at_hash %q", alg, got)
 		}
 	}

@@ -59,6 +59,7 @@ type Facts struct {
 	MaxAge      *int64   // seconds; nil = not asked (OIDC Core §3.1.2.1)
 	HintSubject id.User  // from a verified id_token_hint; "" = none
 	ACRValues   []string // those of ours among the acr_values asked for (RFC 9470 §4)
+	ACRDemanded bool     // one of acr_values must be reached (OIDC Core §5.5.1.1)
 	TwoFactors  bool     // the application's registration demands two factors
 	Mode        Mode
 
@@ -96,6 +97,8 @@ func Next(f Facts) (Step, string) {
 	}
 	signedIn := f.User != "" && !f.Disabled
 	switch {
+	case f.impossible():
+		return Refuse, UnmetAuthentication
 	case f.Half && (f.TOTP || f.Passkeys):
 		return MFA, ""
 	case f.Half:
@@ -142,6 +145,8 @@ func silent(f Facts) (Step, string) {
 	switch {
 	case f.asks("create"):
 		return Refuse, InteractionRequired
+	case f.impossible():
+		return Refuse, UnmetAuthentication
 	case f.User == "", f.Disabled, f.otherThanHinted(), f.tooOld(), f.asks("login"):
 		return Refuse, LoginRequired
 	case f.asks("select_account"):
@@ -182,11 +187,15 @@ func (f Facts) short() bool {
 		return true
 	case f.TwoFactors && f.Level < 2:
 		return true
-	case f.Mode == MFAOff || len(f.ACRValues) == 0:
+	case f.Mode == MFAOff && !f.ACRDemanded, len(f.ACRValues) == 0:
 		return false
 	}
 	return !slices.ContainsFunc(f.ACRValues, f.reaches)
 }
+
+// impossible reports whether a class is demanded that no sign-in here can reach (OIDC Unmet
+// Authentication Requirements §2): asking anybody for a password would be for nothing.
+func (f Facts) impossible() bool { return f.ACRDemanded && len(f.ACRValues) == 0 }
 
 func (f Facts) reaches(acr string) bool {
 	switch acr {

@@ -30,6 +30,7 @@ type Accounts interface {
 type Engine interface {
 	Issue(ctx context.Context, r *oauth.Request, l oauth.Login) (*oauth.Response, error)
 	Refuse(r *oauth.Request, code, description string) *oauth.Response
+	Hinted(r *oauth.Request, user id.User) bool
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
 	RevokeSession(ctx context.Context, s id.Session) (oauth.Farewell, error)
@@ -285,7 +286,11 @@ func (s *Service) facts(j *Journey, sess *session.Session) Facts {
 	switch {
 	case j.Request != nil:
 		r := j.Request
-		f.Prompt, f.MaxAge, f.HintSubject, f.TwoFactors = r.Prompt, r.MaxAge, r.HintSubject, r.RequireMFA
+		f.Prompt, f.MaxAge, f.TwoFactors, f.ACRDemanded = r.Prompt, r.MaxAge, r.RequireMFA, r.ACREssential
+		f.HintSubject = id.User(r.HintSubject)
+		if sess != nil && s.engine.Hinted(r, sess.User) { // the application may know people by another sub
+			f.HintSubject = sess.User
+		}
 		for _, acr := range r.ACRValues {
 			if slices.Contains(session.ACRValues(), acr) {
 				f.ACRValues = append(f.ACRValues, acr)

@@ -232,7 +232,7 @@ func TestJourney_HintedAccountOnly(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
 		ctx, alice, bob := t.Context(), r.user("alice"), r.user("bob")
-		j := r.begin(r.request(r.app(true), func(q *oauth.Request) { q.HintSubject = bob }))
+		j := r.begin(r.request(r.app(true), func(q *oauth.Request) { q.HintSubject = string(bob) }))
 		sess := r.signIn(alice)
 		if o := r.owes(j, sess, Login); !o.Other || o.Again {
 			t.Errorf("%+v", o)

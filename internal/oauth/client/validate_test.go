@@ -267,7 +267,7 @@ func TestParseJWKS(t *testing.T) {
 		"private":        jose.JSONWebKey{Key: ec},
 		"symmetric":      jose.JSONWebKey{Key: []byte("0123456789abcdef")},
 		"weak RSA":       jose.JSONWebKey{Key: weak},
-		"encryption":     jose.JSONWebKey{Key: ec.Public(), Use: "enc"},
+		"other use":      jose.JSONWebKey{Key: ec.Public(), Use: "wrap"},
 		"long kid":       jose.JSONWebKey{Key: ec.Public(), KeyID: strings.Repeat("k", 300)},
 		"off the curve":  map[string]string{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
 		"unknown type":   map[string]string{"kty": "XYZ"},

@@ -11,7 +11,6 @@ import (
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
-	"signet/internal/oauth/keys"
 )
 
 // metadata is the discovery document (OIDC Discovery §3, RFC 8414 §2). It says what is true, no
@@ -26,11 +25,8 @@ type metadata struct {
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
 	Scopes                []string `json:"scopes_supported"`
-	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
 	GrantTypes            []string `json:"grant_types_supported"`
-	SubjectTypes          []string `json:"subject_types_supported"`
-	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
 	AuthAlgs              []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -41,10 +37,7 @@ type metadata struct {
 	Prompts               []string `json:"prompt_values_supported"`
 	Displays              []string `json:"display_values_supported"`
 	ACRs                  []string `json:"acr_values_supported"`
-	ClaimTypes            []string `json:"claim_types_supported"`
-	Claims                []string `json:"claims_supported"`
 	UILocales             []string `json:"ui_locales_supported,omitempty"`
-	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
 	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
@@ -69,12 +62,11 @@ func (e *Endpoints) describe(locales []string) metadata {
 		Issuer: issuer, AuthorizationEndpoint: issuer + pathAuthorize, TokenEndpoint: issuer + pathToken,
 		UserinfoEndpoint: issuer + pathUserinfo, JWKSURI: issuer + pathJWKS, IntrospectionEndpoint: issuer + pathIntrospect,
 		RevocationEndpoint: issuer + pathRevoke, EndSessionEndpoint: issuer + pathLogout,
-		Scopes: oauth.StandardScopes, ResponseTypes: []string{"code"}, ResponseModes: oauth.Modes, GrantTypes: oauth.GrantTypes,
-		SubjectTypes: []string{"public"}, IDTokenAlgs: keys.Algorithms(),
+		Scopes: oauth.StandardScopes, ResponseModes: oauth.Modes, GrantTypes: oauth.GrantTypes,
 		AuthMethods: all, AuthAlgs: algs, RevocationAuthMethods: all, RevocationAuthAlgs: algs,
 		IntrospectAuthMethods: confidential, IntrospectAuthAlgs: algs,
 		ChallengeMethods: []string{"S256"}, Prompts: oauth.Prompts(), Displays: []string{"page"},
-		ACRs: session.ACRValues(), ClaimTypes: []string{"normal"}, Claims: oauth.ClaimNames(), UILocales: locales,
+		ACRs: session.ACRValues(), UILocales: locales,
 		IssParameter: true,
 
 		requestMetadata: e.requestMetadata(), claimsMetadata: e.claimsMetadata(), senderMetadata: e.senderMetadata(),

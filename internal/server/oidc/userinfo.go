@@ -14,7 +14,14 @@ func (e *Endpoints) userinfo(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
-	return e.engine.Userinfo(r.Context(), e.call(w, r, nil), scheme, token)
+	info, err := e.engine.Userinfo(r.Context(), e.call(w, r, nil), scheme, token)
+	if err != nil {
+		return nil, err
+	}
+	if info.JWT != "" { // OIDC Core §5.3.2
+		return typed{http.StatusOK, "application/jwt", []byte(info.JWT)}, nil
+	}
+	return info.Claims, nil
 }
 
 var errNoToken = errors.New("no access token in the request")

@@ -28,7 +28,7 @@ func (p *Pages) consentForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := p.page(r, v, "consent.title")
-	asked, granted := v.owed.Scopes, without(v.j.Request.Scopes, v.owed.Scopes)
+	asked, granted := v.owed.Scopes, without(v.j.Request.ConsentScopes(), v.owed.Scopes)
 	resources, held := v.owed.Resources, without(v.j.Request.Resources, v.owed.Resources)
 	if len(asked)+len(resources) == 0 { // prompt=consent: asked again for what is granted
 		asked, granted, resources, held = granted, nil, held, nil
