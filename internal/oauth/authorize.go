@@ -3,13 +3,10 @@ package oauth
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"slices"
 
 	"signet/internal/oauth/client"
-	"signet/internal/platform/errs"
-	"signet/internal/platform/id"
 )
 
 // authorization is a request in the middle of its checks.
@@ -33,6 +30,8 @@ var checks = []func(context.Context, *authorization) error{
 	checkResponseMode,
 	checkState,
 	checkUnsupported,
+	checkPushed,
+	checkSigned,
 	checkResponseType,
 	checkPKCE,
 	checkScope,
@@ -51,12 +50,11 @@ var checks = []func(context.Context, *authorization) error{
 
 // ParseAuthorize checks an authorization request (RFC 6749 §4.1.1, OIDC Core §3.1.2.1) and
 // parses it once; no later step sees the raw form. The error is always an *Error, whose Redirect
-// says whether the application may be told. Unknown parameters are ignored, and so are claims
-// and claims_locales, which discovery does not offer.
+// says whether the application may be told. Unknown parameters are ignored.
 func (e *Engine) ParseAuthorize(ctx context.Context, form url.Values) (*Request, error) {
 	u, err := e.unpack(ctx, form)
 	if err != nil {
-		return nil, AsError(err)
+		return nil, e.outside(ctx, form, AsError(err))
 	}
 	if u.ready != nil {
 		return u.ready, nil
@@ -87,23 +85,11 @@ func (e *Engine) check(ctx context.Context, a *authorization) (*Request, error) 
 // get returns a parameter that checkDuplicates has seen to be single.
 func (a *authorization) get(name string) string { return a.form.Get(name) }
 
-func checkClient(ctx context.Context, a *authorization) error {
-	cid, ok := single(a.form, "client_id")
-	if !ok || cid == "" || len(cid) > maxClientID {
-		return refuse(InvalidRequest, "client_id is missing or occurs more than once.")
+func checkClient(ctx context.Context, a *authorization) (err error) {
+	if a.client, err = a.e.requester(ctx, a.form); err == nil {
+		a.req.ClientID = a.client.ID
 	}
-	c, err := a.e.clients.Get(ctx, id.Client(cid))
-	if errs.Is(err, errs.NotFound) || err == nil && !c.Active() {
-		// One text for both: whether a client exists is nobody's business.
-		out := refuse(InvalidClient, "This application is not registered here, or is switched off.")
-		out.Status = http.StatusBadRequest // there is nothing to authenticate with on a page
-		return out
-	}
-	if err != nil {
-		return err
-	}
-	a.client, a.req.ClientID = c, c.ID
-	return nil
+	return err
 }
 
 // checkRedirect compares with the registration byte by byte, and demands the parameter even from
@@ -114,16 +100,17 @@ func checkRedirect(_ context.Context, a *authorization) error {
 		return refuse(InvalidRequest, "The redirect_uri is not one that this application registered.")
 	}
 	a.req.RedirectURI = uri
-	a.target = &Target{Client: a.client.ID, RedirectURI: uri, Mode: ModeQuery}
-	if rt, ok := single(a.form, "response_type"); ok {
-		a.target.Mode = defaultMode(rt)
-	}
+	a.target = &Target{Client: a.client.ID, RedirectURI: uri}
 	// State and mode are set as soon as possible, so that every error from here on has them.
 	if s, ok := single(a.form, "state"); ok && len(s) <= maxState {
 		a.target.State = s
 	}
-	if m, ok := single(a.form, "response_mode"); ok && slices.Contains(Modes, m) {
-		a.target.Mode = m
+	rt, _ := single(a.form, "response_type")
+	a.target.Mode = defaultMode(rt)
+	if m, ok := single(a.form, "response_mode"); ok {
+		if m, ok = modeOf(m, rt); ok {
+			a.target.Mode = m
+		}
 	}
 	return nil
 }
@@ -135,12 +122,9 @@ func checkDuplicates(_ context.Context, a *authorization) error {
 	return nil
 }
 
-// Modes are the response modes on offer; query is the default for code.
-var Modes = []string{ModeQuery, ModeFragment, ModeFormPost}
-
+// checkResponseMode: how the answer travels is part of the request, and never guessed.
 func checkResponseMode(_ context.Context, a *authorization) error {
-	m := a.get("response_mode")
-	if m != "" && !slices.Contains(Modes, m) {
+	if _, ok := modeOf(a.get("response_mode"), a.get("response_type")); !ok {
 		return refuse(InvalidRequest, "The response_mode is not supported.")
 	}
 	a.req.ResponseMode = a.target.Mode
@@ -156,15 +140,11 @@ func checkState(_ context.Context, a *authorization) error {
 	return nil
 }
 
-// checkUnsupported refuses request objects and registration by value in full; ignoring them
-// would answer a request that was not made (OIDC Core §6.1, §7.2.1).
+// checkUnsupported refuses metadata in a request (OIDC Core §7.2.1); ignoring it would answer a request
+// that was not made.
 func checkUnsupported(_ context.Context, a *authorization) error {
-	for name, code := range map[string]string{
-		"request": RequestNotSupported, "request_uri": RequestURINotSupported, "registration": RegistrationUnsupported,
-	} {
-		if a.form.Has(name) {
-			return refuse(code, "The parameter "+name+" is not supported.")
-		}
+	if a.form.Has("registration") {
+		return refuse(RegistrationUnsupported, "The parameter registration is not supported.")
 	}
 	return nil
 }

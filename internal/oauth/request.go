@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"encoding/json"
 	"net/url"
 	"time"
@@ -61,33 +62,6 @@ type Login struct {
 	AMR      []string
 }
 
-// The response modes (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
-const (
-	ModeQuery    = "query"
-	ModeFragment = "fragment"
-	ModeFormPost = "form_post"
-)
-
-// Response is an authorization response, success or error, on its way to the application.
-type Response struct {
-	RedirectURI string
-	Mode        string // query | fragment | form_post
-	Params      url.Values
-}
-
-// Location returns the address for a redirect in the modes query and fragment. In form_post
-// mode the parameters belong into a form posted to RedirectURI, and Location is "".
-func (r *Response) Location() string {
-	switch r.Mode {
-	case ModeFragment:
-		return r.RedirectURI + "#" + r.Params.Encode()
-	case ModeQuery:
-		// A registered query component stays as it is (RFC 6749 §3.1.2).
-		return addQuery(r.RedirectURI, r.Params.Encode())
-	}
-	return ""
-}
-
 func addQuery(uri, query string) string {
 	for i := range len(uri) {
 		if uri[i] == '?' {
@@ -107,12 +81,17 @@ func (e *Engine) respond(t *Target, params url.Values) *Response {
 	if t.State != "" {
 		params.Set("state", t.State)
 	}
-	return &Response{RedirectURI: t.RedirectURI, Mode: t.Mode, Params: params}
+	return &Response{Client: t.Client, RedirectURI: t.RedirectURI, Mode: t.Mode, Params: params}
 }
 
-// Refuse answers a request with an error by redirect (RFC 6749 §4.1.2.1).
-func (e *Engine) Refuse(r *Request, code, description string) *Response {
-	return e.refusal(r.target(), code, description)
+// Refuse answers a request with an error by redirect (RFC 6749 §4.1.2.1). That is an answer too: a
+// pushed request is spent by it. It joins the transaction that ctx carries.
+func (e *Engine) Refuse(ctx context.Context, r *Request, code, description string) (*Response, error) {
+	// Who comes second is refused as well: it gets no more than an error either way.
+	if err := e.spendPushed(ctx, r); err != nil && AsError(err).Code != InvalidRequestURI {
+		return nil, err
+	}
+	return e.refusal(r.target(), code, description), nil
 }
 
 // RefuseError answers with an error that may be told by redirect; nil if it may not.

@@ -33,6 +33,10 @@ func (p *Pages) Respond(w http.ResponseWriter, r *http.Request, resp *oauth.Resp
 
 // respond is Respond with the journey, where there is one, for its language and application.
 func (p *Pages) respond(w http.ResponseWriter, r *http.Request, v *visit, resp *oauth.Response) error {
+	resp, err := p.d.Engine.Deliver(r.Context(), resp)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	if resp.Mode != oauth.ModeFormPost {
 		return seeOther(w, resp.Location())
