@@ -106,6 +106,7 @@ func (a *App) cleanup(ctx context.Context) error {
 		{"journeys", a.Journeys.DeleteExpired},
 		{"grants", a.Engine.DeleteExpired},
 		{"sessions", a.Sessions.DeleteExpired},
+		{"applications of sessions", a.Logout.DeleteExpired},
 		{"attempts", a.Limits.DeleteExpired},
 		{"one-time things", a.Onetime.DeleteExpired},
 		{"known browsers", a.Devices.DeleteExpired},

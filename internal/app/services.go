@@ -20,6 +20,7 @@ import (
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
+	"signet/internal/oauth/logout"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/mail"
@@ -49,6 +50,7 @@ type Services struct {
 	Clients   *client.Service
 	Keys      *keys.Service
 	Consents  *consent.Service
+	Logout    *logout.Service
 	Engine    *oauth.Engine
 	Journeys  *signin.Service
 	Onetime   *onetime.Service
@@ -147,10 +149,14 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	if err := s.wireAccounts(cfg, o); err != nil {
 		return err
 	}
+	if err := s.wireLogout(cfg, o); err != nil {
+		return err
+	}
 	ttl := cfg.Tokens
 	s.Engine, err = oauth.New(oauth.Deps{
 		DB: s.DB, Clock: s.Clock, Issuer: cfg.Issuer, Keys: s.Keys, Clients: s.Clients, Consents: s.Consents,
 		Subjects: subjects{s.Accounts}, Audit: s.Audit, Seal: s.Seal, Log: s.Log,
+		Logout: s.Logout,
 		TTLs:   oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
 		Policy: policy(cfg),
 	})

@@ -48,7 +48,7 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, l signin.Local) (*
 	case err != nil:
 		return nil, err
 	case owed.Account == nil:
-		if err := p.signOut(w, r, sess.ID); err != nil {
+		if _, err := p.signOut(w, r, sess.ID); err != nil {
 			return nil, err
 		}
 		return nil, p.comeBack(w, r, l)
@@ -66,19 +66,22 @@ func (p *Pages) comeBack(w http.ResponseWriter, r *http.Request, l signin.Local)
 	return seeOther(w, journeyPath(j, ""))
 }
 
-// signOut ends a session with everything issued under it, and makes the browser forget it.
-func (p *Pages) signOut(w http.ResponseWriter, r *http.Request, sid id.Session) error {
-	if err := p.d.Journeys.EndSession(r.Context(), sid); err != nil {
-		return err
+// signOut ends a session with everything issued under it, and makes the browser forget it. What is
+// left to do is for farewell.
+func (p *Pages) signOut(w http.ResponseWriter, r *http.Request, sid id.Session) (oauth.Farewell, error) {
+	f, err := p.d.Journeys.EndSession(r.Context(), sid)
+	if err != nil {
+		return f, err
 	}
 	p.forget(w, r)
-	return nil
+	return f, nil
 }
 
 // forget takes the session cookie away and with it every page that was kept. "cookies" would
 // reach those of sibling hosts, so it is not among the types.
 func (p *Pages) forget(w http.ResponseWriter, r *http.Request) {
 	setCookie(w, r, cookieSession, "", -1)
+	p.mark(w, r, nil)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 }
 

@@ -16,6 +16,7 @@ const (
 	cookieBrowser = "signet_browser" // which browser started a journey
 	cookieLocale  = "signet_locale"  // the language chosen here
 	cookieDevice  = "signet_device"  // which browser somebody has signed in in before
+	cookieState   = "signet_state"   // changes when who is signed in does (session.go)
 )
 
 // cookieName adds the prefix that keeps sibling domains and plain http from setting our cookies

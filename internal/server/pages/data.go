@@ -345,7 +345,7 @@ func (p *Pages) restore(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.proceed(w, r, v)
 	case "leave":
-		if err := p.signOut(w, r, v.sess.ID); err != nil {
+		if _, err := p.signOut(w, r, v.sess.ID); err != nil {
 			return err
 		}
 		return seeOther(w, "/account/deleted")

@@ -26,11 +26,12 @@ func (p *Pages) Logout(w http.ResponseWriter, r *http.Request, l *oauth.Logout) 
 	switch {
 	case sess == nil:
 		return seeOther(w, after(leave))
-	case l.Trusted && l.Session != "" && l.Session == sess.ID:
-		if err := p.signOut(w, r, sess.ID); err != nil {
+	case p.d.Engine.Ends(l, sess.ID):
+		f, err := p.signOut(w, r, sess.ID)
+		if err != nil {
 			return err
 		}
-		return seeOther(w, after(leave))
+		return p.farewell(w, r, f, leave)
 	}
 	j, err := p.d.Journeys.BeginLeave(r.Context(), browser(w, r), leave)
 	if err != nil {
@@ -76,15 +77,16 @@ func (p *Pages) leave(w http.ResponseWriter, r *http.Request) error {
 	case form.Get("answer") != "leave":
 		return seeOther(w, "/account")
 	}
+	var f oauth.Farewell
 	if v.sess != nil {
-		if err := p.signOut(w, r, v.sess.ID); err != nil {
+		if f, err = p.signOut(w, r, v.sess.ID); err != nil {
 			return err
 		}
 	}
 	if _, err := p.d.Journeys.Finish(r.Context(), v.j, v.sess); err != nil {
 		return p.overtaken(w, v, err)
 	}
-	return seeOther(w, after(*v.j.Leave))
+	return p.farewell(w, r, f, *v.j.Leave)
 }
 
 // logoutForm asks a person who opened the address themselves.
@@ -112,12 +114,13 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var f oauth.Farewell
 	if sess != nil {
-		if err := p.signOut(w, r, sess.ID); err != nil {
+		if f, err = p.signOut(w, r, sess.ID); err != nil {
 			return err
 		}
 	}
-	return seeOther(w, loggedOutPath)
+	return p.farewell(w, r, f, signin.Leave{})
 }
 
 func (p *Pages) loggedOut(w http.ResponseWriter, r *http.Request) error {

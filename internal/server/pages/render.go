@@ -21,7 +21,7 @@ import (
 func frames() map[string]string {
 	all := map[string]string{
 		"login": "card", "signup": "card", "select": "card", "consent": "card", "logout": "card",
-		"message": "card", "formpost": "card",
+		"message": "card", "formpost": "card", "farewell": "card",
 		"overview": "account", "profile": "account", "username": "account", "password": "account",
 		"sessions": "account", "applications": "account",
 	}
@@ -102,6 +102,7 @@ type view struct {
 	minPassword int
 	blamed      []string // fields that a problem of the whole form is about
 	formTargets []string // where a form of this page may end up, beyond ourselves
+	frames      []string // addresses that this page shows in frames
 }
 
 // problem is one thing to put right. Field is "" for the form as a whole.
@@ -263,7 +264,7 @@ func (p *Pages) render(w http.ResponseWriter, status int, page string, v *view) 
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Vary", "Cookie, Accept-Language")
 	h.Set("Cache-Control", "no-store") // also keeps the page out of the back-forward cache
-	h.Set("Content-Security-Policy", policy(v.formTargets, v.connects()...))
+	h.Set("Content-Security-Policy", policy(v.formTargets, v.connects()...)+framePolicy(v.frames))
 	w.WriteHeader(status)
 	_, err = w.Write(b.Bytes())
 	return err
@@ -281,6 +282,14 @@ func policy(formTargets []string, connect ...string) string {
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " + fetch + "form-action " +
 		strings.Join(append([]string{"'self'"}, formTargets...), " ") +
 		"; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+}
+
+// framePolicy adds the origins of a page's frames, as narrow as CSP can say them.
+func framePolicy(frames []string) string {
+	if len(frames) == 0 {
+		return ""
+	}
+	return "; frame-src " + strings.Join(formTargets(frames...), " ")
 }
 
 // formTargets turns addresses (checked against a client's registration) into CSP sources, each

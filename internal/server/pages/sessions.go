@@ -6,6 +6,7 @@ import (
 	"signet/internal/identity/notice"
 	"signet/internal/platform/id"
 	"signet/internal/server"
+	"signet/internal/signin"
 )
 
 func (p *Pages) sessionList(w http.ResponseWriter, r *http.Request) error {
@@ -56,10 +57,11 @@ func (p *Pages) sessionEnd(w http.ResponseWriter, r *http.Request) error {
 	}
 	sid := id.Session(form.Get("session"))
 	if sid == m.sess.ID {
-		if err := p.signOut(w, r, sid); err != nil {
+		f, err := p.signOut(w, r, sid)
+		if err != nil {
 			return err
 		}
-		return seeOther(w, loggedOutPath)
+		return p.farewell(w, r, f, signin.Leave{})
 	}
 	list, err := p.d.Sessions.List(r.Context(), m.account.ID)
 	if err != nil {
@@ -67,7 +69,8 @@ func (p *Pages) sessionEnd(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, s := range list { // only one's own; a foreign id does nothing
 		if s.ID == sid {
-			if err := p.d.Journeys.EndSession(r.Context(), sid); err != nil {
+			// Frames are for the browser of that session, which is elsewhere.
+			if _, err := p.d.Journeys.EndSession(r.Context(), sid); err != nil {
 				return err
 			}
 		}

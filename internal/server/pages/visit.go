@@ -88,6 +88,7 @@ func (p *Pages) resume(w http.ResponseWriter, r *http.Request) error {
 
 // proceed asks what is owed and goes there. It is the only way out of every step.
 func (p *Pages) proceed(w http.ResponseWriter, r *http.Request, v *visit) error {
+	p.mark(w, r, v.sess)
 	var err error
 	if v.owed, err = p.d.Journeys.Decide(r.Context(), v.j, v.sess); err != nil {
 		return err
