@@ -26,6 +26,13 @@ func (e *Engine) wire() {
 		client.GrantAuthorizationCode: {&codeGrant{e: e}},
 		client.GrantRefreshToken:      {&refreshGrant{e: e}},
 		client.GrantClientCredentials: {&credentialsGrant{e: e}},
+		client.GrantTokenExchange:     {&exchangeGrant{e: e}},
+	}
+	if e.trust.Speaks() && e.resolver != nil {
+		e.grants[client.GrantJWTBearer] = fosite.TokenEndpointHandlers{&bearerGrant{e: e}}
+	}
+	if e.limits != nil {
+		e.grants[client.GrantDeviceCode] = fosite.TokenEndpointHandlers{&deviceGrant{e: e}}
 	}
 	e.provider = fosite.NewOAuth2Provider(clientStore{e}, &configurator{
 		e: e, authorize: fosite.AuthorizeEndpointHandlers{&issuer{e}},

@@ -62,7 +62,7 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Ac
 	if len(scopes) == 0 {
 		return invalidGrant("no scope is left to the client")
 	}
-	return f.within(h.e.issuer, scopes)
+	return f.within(h.e, scopes)
 }
 
 // PopulateTokenEndpointResponse signs, then spends the code and writes the refresh token in one
@@ -72,16 +72,7 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, ar fosite
 	if err != nil {
 		return err
 	}
-	// A code that yields no refresh token leaves a mark which no token has as its hash.
-	s := step{hash: "spent:" + f.spends, expires: f.grant.ExpiresAt}
-	if slices.Contains(f.scopes, ScopeOfflineAccess) && mayStayOffline(f.client) {
-		s = h.e.nextRefresh(f)
-	}
-	row, err := h.e.mint(ctx, f)
-	if err != nil {
-		return err
-	}
-	won, err := h.e.spend(ctx, f, s, row)
+	won, err := h.e.redeem(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -90,6 +81,20 @@ func (h *codeGrant) PopulateTokenEndpointResponse(ctx context.Context, ar fosite
 	}
 	f.finish(out)
 	return nil
+}
+
+// redeem signs, then spends the code; won is false if somebody else spent it first.
+func (e *Engine) redeem(ctx context.Context, f *flow) (won bool, err error) {
+	// A code that yields no refresh token leaves a mark which no token has as its hash.
+	s := step{hash: "spent:" + f.spends, expires: f.grant.ExpiresAt}
+	if slices.Contains(f.scopes, ScopeOfflineAccess) && mayStayOffline(f.client) {
+		s = e.nextRefresh(f)
+	}
+	row, err := e.mint(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	return e.spend(ctx, f, s, row)
 }
 
 // reused ends the grant, committed on its own, and refuses (RFC 9700 §4.13, §4.14).

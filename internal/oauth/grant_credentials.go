@@ -23,7 +23,16 @@ func (h *credentialsGrant) HandleTokenEndpointRequest(_ context.Context, ar fosi
 	if f.client.Public() { // RFC 6749 §4.4.2
 		return refuse(UnauthorizedClient, "Only confidential clients may use this grant.")
 	}
-	if err := h.scope(f); err != nil {
+	if err := forAPIs(h.e.issuer, f); err != nil {
+		return err
+	}
+	return h.e.askDetails(f)
+}
+
+// forAPIs settles scope and resource of a token for APIs alone, which is about no person's data. Without
+// a scope parameter the client gets all of its API scopes.
+func forAPIs(issuer string, f *flow) error {
+	if err := apiScopes(f); err != nil {
 		return err
 	}
 	asked, ok := parseResources(f.form["resource"])
@@ -31,7 +40,7 @@ func (h *credentialsGrant) HandleTokenEndpointRequest(_ context.Context, ar fosi
 		return refuse(InvalidTarget, "resource is not an absolute URI without fragment.")
 	}
 	for _, r := range asked {
-		if r == h.e.issuer || !f.index.target(h.e.issuer, f.client, r) {
+		if r == issuer || !f.index.target(issuer, f.client, r) {
 			return refuse(InvalidTarget, "The application may not ask for one of the resources.")
 		}
 	}
@@ -39,7 +48,7 @@ func (h *credentialsGrant) HandleTokenEndpointRequest(_ context.Context, ar fosi
 	return nil
 }
 
-func (h *credentialsGrant) scope(f *flow) error {
+func apiScopes(f *flow) error {
 	asked, ok := parseScope(f.form.Get("scope"))
 	if !ok {
 		return refuse(InvalidScope, "scope is malformed or too long.")

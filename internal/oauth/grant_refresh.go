@@ -46,7 +46,7 @@ func (h *refreshGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite
 	if !slices.Contains(scopes, ScopeOfflineAccess) {
 		return invalidGrant("the client may not stay offline any more")
 	}
-	return f.within(h.e.issuer, scopes)
+	return f.within(h.e, scopes)
 }
 
 // judge reads the token and its grant and says whether it may be used; for a use within the grace

@@ -19,6 +19,7 @@ type accessInfo struct {
 	User     id.User // "" for machine clients
 	Subject  string  // sub as the client knows the user
 	Grant    id.Grant
+	Owner    id.Client // of the grant; another than Client for exchanged tokens (RFC 8693)
 	Session  id.Session
 	Scopes   []string
 	Audience []string
@@ -65,12 +66,23 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 		}
 	}
 	switch {
-	case errs.Is(err, errs.NotFound) || err == nil && !c.Active():
+	case errs.Is(err, errs.NotFound) || err == nil && !live(c, a):
 		return nil, nil
-	case err == nil && a.IssuedAt.Add(skew).Before(c.CreatedAt):
-		return nil, nil // issued to a deleted client that had the same id
+	case err != nil || a.Owner == "" || a.Owner == a.Client:
+		return a, err
+	}
+	// An exchanged token ends with the application that the user let in, too.
+	c, err = e.clients.Get(ctx, a.Owner)
+	if errs.Is(err, errs.NotFound) || err == nil && !live(c, a) {
+		return nil, nil
 	}
 	return a, err
+}
+
+// live reports whether a client is active, and no other than the one that had its id when the token
+// was issued.
+func live(c *client.Client, a *accessInfo) bool {
+	return c.Active() && !a.IssuedAt.Add(skew).Before(c.CreatedAt)
 }
 
 func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, error) {
@@ -102,9 +114,10 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case revoked != 0 || active == "" || denied != "" || owner != c.ClientID && c.Act == nil || c.Subject == "" || !e.clock.Now().Before(store.Time(expires)):
+	case revoked != 0 || active == "" || denied != "" || c.Subject == "" || !e.clock.Now().Before(store.Time(expires)):
 		return nil, nil
 	}
+	a.Owner = id.Client(owner)
 	a.User, a.Subject, a.AuthTime = id.User(user), c.Subject, time.Unix(c.AuthTime, 0)
 	a.Params, err = decodeParams(params)
 	if owner != c.ClientID { // claims were allowed to the application that asked for them
@@ -139,7 +152,7 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 	if err == nil {
 		a.Params, err = decodeParams(params)
 	}
-	if owner != string(a.Client) {
+	if a.Owner = id.Client(owner); a.Owner != a.Client {
 		a.Params.Claims = nil
 	}
 	if err == nil && own != "{}" {
@@ -178,42 +191,71 @@ type Introspection struct {
 // 7). A refresh token is only ever reported to its own client, and only when token_type_hint
 // says that this is what was meant: an API must not take one for an access token.
 func (e *Engine) Introspect(ctx context.Context, call Call) (*Introspection, error) {
+	_, out, err := e.introspect(ctx, call)
+	return out, err
+}
+
+// introspect says who asks, and what it may know.
+func (e *Engine) introspect(ctx context.Context, call Call) (*client.Client, *Introspection, error) {
 	h, form := call.Header, call.Form
 	if duplicate(form) != "" {
-		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
+		return nil, nil, refuse(InvalidRequest, "A parameter occurs more than once.")
 	}
 	caller, err := e.authenticate(ctx, &call)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if caller.Public() {
-		return nil, badClient(h, "public clients may not introspect")
+		return nil, nil, badClient(h, "public clients may not introspect")
 	}
 	token := form.Get("token")
 	if token == "" {
-		return nil, refuse(InvalidRequest, "token is missing.")
+		return nil, nil, refuse(InvalidRequest, "token is missing.")
 	}
 	if form.Get("token_type_hint") == client.GrantRefreshToken {
 		if out, err := e.introspectRefresh(ctx, caller, token); out.Active || err != nil {
-			return out, err
+			return caller, out, err
 		}
 	}
 	a, err := e.inspect(ctx, token)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a == nil || a.Client != caller.ID && !slices.ContainsFunc(a.Audience, caller.AllowsAudience) {
-		return &Introspection{}, nil
+		return caller, &Introspection{}, nil
 	}
+	out, err := e.tell(caller, a)
+	return caller, out, err
+}
+
+// tell says what a caller may know of an active token.
+func (e *Engine) tell(caller *client.Client, a *accessInfo) (*Introspection, error) {
 	out := &Introspection{
 		Active: true, Scope: strings.Join(a.Scopes, " "), ClientID: string(a.Client), TokenType: a.Confirm.tokenType(), Expires: a.Expires.Unix(),
 		IssuedAt: a.IssuedAt.Unix(), Subject: a.subject(), Audience: a.Audience, Issuer: e.issuer, ID: a.ID,
 		Confirm: a.Confirm.claim(), Act: a.Act, Details: a.Details,
 	}
 	if a.User != "" {
-		out.AuthTime, out.ACR, out.AMR, out.Session = a.AuthTime.Unix(), a.ACR, a.AMR, string(a.Session)
+		out.ACR, out.AMR, out.Session = a.ACR, a.AMR, string(a.Session)
+		if !a.AuthTime.IsZero() { // known of sign-ins, not of every assertion
+			out.AuthTime = a.AuthTime.Unix()
+		}
 	}
-	return out, nil
+	if a.Client == caller.ID || len(a.Details) == 0 {
+		return out, nil
+	}
+	// RFC 9396 §9.2: an API learns the details that are about it.
+	list, err := parseDetails(string(a.Details))
+	if err != nil {
+		return nil, err
+	}
+	mine := slices.DeleteFunc(slices.Clone(a.Audience), func(aud string) bool { return !caller.AllowsAudience(aud) })
+	if list = slices.DeleteFunc(list, func(d detail) bool { return !d.at(mine) }); len(list) == 0 {
+		out.Details = nil
+		return out, nil
+	}
+	out.Details, err = json.Marshal(list)
+	return out, err
 }
 
 func (e *Engine) introspectRefresh(ctx context.Context, caller *client.Client, token string) (*Introspection, error) {

@@ -22,9 +22,12 @@ import (
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
 	"signet/internal/oauth/logout"
+	"signet/internal/oauth/trust"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/id"
+	"signet/internal/platform/onetime"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 )
@@ -83,7 +86,12 @@ type Deps struct {
 	Log      *slog.Logger
 	TTLs     TTLs
 	Policy   Policy
-	Logout   *logout.Service // nil: no application is told when a session ends
+	Logout   *logout.Service    // nil: no application is told when a session ends
+	Limits   *ratelimit.Limiter // nil: no device grant, whose codes can be guessed without
+	Device   DeviceTerms
+	Trust    *trust.Service // issuers of assertions; nil for none, as is Resolver
+	Resolver Resolver
+	Fetch    Fetcher // of request objects by reference; needed where the policy accepts them
 }
 
 // Engine is the protocol engine. It is safe for concurrent use; any number of engines may
@@ -92,22 +100,30 @@ type Engine struct {
 	ending
 	sender
 
-	db       *store.DB
-	clock    clock.Clock
-	issuer   string
-	keys     *keys.Service
-	clients  *client.Service
-	consents *consent.Service
-	subjects Subjects
-	audit    *audit.Log
-	seal     *seal.Sealer
-	log      *slog.Logger
-	ttl      TTLs
-	policy   Policy
-	pairwise []byte // key of pairwise subjects (OIDC Core §8.1)
-	provider *fosite.Fosite
-	grants   map[string]fosite.TokenEndpointHandlers
-	claims   claimsMemory
+	db        *store.DB
+	clock     clock.Clock
+	issuer    string
+	keys      *keys.Service
+	clients   *client.Service
+	consents  *consent.Service
+	subjects  Subjects
+	audit     *audit.Log
+	seal      *seal.Sealer
+	log       *slog.Logger
+	ttl       TTLs
+	policy    Policy
+	pairwise  []byte // key of pairwise subjects (OIDC Core §8.1)
+	limits    *ratelimit.Limiter
+	trust     *trust.Service
+	resolver  Resolver
+	device    DeviceTerms
+	userCodes []byte // key of the hashes of user codes
+	provider  *fosite.Fosite
+	grants    map[string]fosite.TokenEndpointHandlers
+	claims    claimsMemory
+	things    *onetime.Service // pushed requests
+	fetch     Fetcher
+	objects   references
 }
 
 // New returns an Engine. A missing dependency is an error at start, not at the first request.
@@ -118,7 +134,7 @@ func New(d Deps) (*Engine, error) {
 	}{
 		{"DB", d.DB == nil}, {"Clock", d.Clock == nil}, {"Keys", d.Keys == nil}, {"Clients", d.Clients == nil},
 		{"Consents", d.Consents == nil}, {"Subjects", d.Subjects == nil}, {"Audit", d.Audit == nil},
-		{"Seal", d.Seal == nil}, {"Log", d.Log == nil},
+		{"Seal", d.Seal == nil}, {"Log", d.Log == nil}, {"Fetch", d.Fetch == nil && d.Policy.RequestURIs},
 	} {
 		if c.missing {
 			return nil, errors.New("oauth: missing dependency " + c.name)
@@ -132,7 +148,12 @@ func New(d Deps) (*Engine, error) {
 		db: d.DB, clock: d.Clock, issuer: d.Issuer, keys: d.Keys, clients: d.Clients, consents: d.Consents,
 		subjects: d.Subjects, audit: d.Audit, seal: d.Seal, log: d.Log, ttl: d.TTLs.withDefaults(),
 		policy: d.Policy, pairwise: d.Seal.Subkey("pairwise"),
+		limits: d.Limits, trust: d.Trust, resolver: d.Resolver, device: d.Device.withDefaults(), userCodes: d.Seal.Subkey("user-code"),
 	}
+	if e.things, err = onetime.New(onetime.Deps{DB: d.DB, Clock: d.Clock, Seal: d.Seal}); err != nil {
+		return nil, err
+	}
+	e.fetch = d.Fetch
 	e.sender = sender{nonces{d.Seal.Subkey("dpop-nonce")}, d.Authorities}
 	e.ending = e.endWith(d)
 	e.wire()

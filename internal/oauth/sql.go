@@ -58,7 +58,7 @@ const (
 
 	sqlRevokeSession = `UPDATE oauth_grant SET revoked_at = $2 WHERE session_id = $1 AND revoked_at = 0`
 
-	sqlRevokeUser = `UPDATE oauth_grant SET revoked_at = $2 WHERE account_id = $1 AND session_id <> $3 AND revoked_at = 0`
+	sqlRevokeUser = `UPDATE oauth_grant SET revoked_at = $2 WHERE account_id = $1 AND (session_id <> $3 OR session_id = '') AND revoked_at = 0`
 
 	sqlRevokeClient = `UPDATE oauth_grant SET revoked_at = $3 WHERE account_id = $1 AND client_id = $2 AND revoked_at = 0`
 

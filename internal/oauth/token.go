@@ -34,8 +34,20 @@ type actor struct {
 	Act      *actor `json:"act,omitempty"`
 }
 
-// GrantTypes are the grants on offer. There is no password grant and never will be.
-var GrantTypes = []string{client.GrantAuthorizationCode, client.GrantRefreshToken, client.GrantClientCredentials}
+// GrantTypes lists the grants on offer at the token endpoint. There is no password grant and never
+// will be.
+func (e *Engine) GrantTypes() []string {
+	out := []string{client.GrantAuthorizationCode, client.GrantRefreshToken, client.GrantClientCredentials}
+	for _, more := range []string{client.GrantDeviceCode, client.GrantTokenExchange, client.GrantJWTBearer} {
+		if e.grants[more] != nil {
+			out = append(out, more)
+		}
+	}
+	return out
+}
+
+// offers reports whether a grant is on offer at the token endpoint.
+func (e *Engine) offers(grant string) bool { return e.grants[grant] != nil }
 
 // flow is one token request on its way through fosite, which carries it as its session.
 type flow struct {
@@ -60,6 +72,8 @@ type flow struct {
 	confirm confirmation    // what the tokens are bound to
 	act     *actor          // who acts for the subject (RFC 8693 §4.1)
 	details json.RawMessage // authorization details of this request (RFC 9396)
+	loose   *looseGrant     // to be written with the answer
+	silent  bool            // nobody is added to act (RFC 8693 §1.1, impersonation)
 
 	out Tokens
 }
@@ -75,7 +89,7 @@ func (e *Engine) Token(ctx context.Context, call Call) (*Tokens, error) {
 	switch {
 	case f.grantType == "":
 		return nil, refuse(InvalidRequest, "grant_type is missing.")
-	case !slices.Contains(GrantTypes, f.grantType):
+	case !e.offers(f.grantType):
 		return nil, refuse(UnsupportedGrantType, "The grant type is not supported.")
 	}
 	var err error
@@ -149,9 +163,9 @@ func invalidGrant(why string) *Error {
 	return refuse(InvalidGrant, "The code or token is invalid, expired, used or revoked.").because(errors.New(why))
 }
 
-// within narrows scope and resource to what this request asks for. Widening is refused; what was
+// within narrows scope, resource and authorization details to what this request asks for. Widening is refused; what was
 // left out stays in the grant (RFC 6749 §6, RFC 8707 §2.2).
-func (f *flow) within(issuer string, scopes []string) error {
+func (f *flow) within(e *Engine, scopes []string) error {
 	f.scopes = scopes
 	if text := f.form.Get("scope"); text != "" && f.grantType == client.GrantRefreshToken {
 		asked, ok := parseScope(text)
@@ -169,12 +183,16 @@ func (f *flow) within(issuer string, scopes []string) error {
 	if !ok {
 		return refuse(InvalidTarget, "resource is not an absolute URI without fragment.")
 	}
-	granted, _ := f.index.audience(issuer, f.client, scopes, f.grant.Resources, nil)
+	granted, _ := f.index.audience(e.issuer, f.client, scopes, f.grant.Resources, nil)
 	for _, r := range asked {
 		if !slices.Contains(granted, r) {
 			return refuse(InvalidTarget, "resource exceeds what was granted.")
 		}
 	}
 	f.asked = asked
-	return nil
+	if len(f.grant.Params.Details) == 0 && f.form.Get("authorization_details") == "" {
+		return nil
+	}
+	aud, _ := f.index.audience(e.issuer, f.client, f.scopes, f.grant.Resources, asked)
+	return e.settleDetails(f, f.grant.Params.Details, aud)
 }

@@ -38,8 +38,6 @@ type metadata struct {
 	Displays              []string `json:"display_values_supported"`
 	ACRs                  []string `json:"acr_values_supported"`
 	UILocales             []string `json:"ui_locales_supported,omitempty"`
-	RequestParameter      bool     `json:"request_parameter_supported"`
-	RequestURIParameter   bool     `json:"request_uri_parameter_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 §3
 
 	requestMetadata
@@ -62,7 +60,7 @@ func (e *Endpoints) describe(locales []string) metadata {
 		Issuer: issuer, AuthorizationEndpoint: issuer + pathAuthorize, TokenEndpoint: issuer + pathToken,
 		UserinfoEndpoint: issuer + pathUserinfo, JWKSURI: issuer + pathJWKS, IntrospectionEndpoint: issuer + pathIntrospect,
 		RevocationEndpoint: issuer + pathRevoke, EndSessionEndpoint: issuer + pathLogout,
-		Scopes: oauth.StandardScopes, ResponseModes: oauth.Modes, GrantTypes: oauth.GrantTypes,
+		Scopes: oauth.StandardScopes, ResponseModes: oauth.Modes, GrantTypes: e.grantTypes(),
 		AuthMethods: all, AuthAlgs: algs, RevocationAuthMethods: all, RevocationAuthAlgs: algs,
 		IntrospectAuthMethods: confidential, IntrospectAuthAlgs: algs,
 		ChallengeMethods: []string{"S256"}, Prompts: oauth.Prompts(), Displays: []string{"page"},

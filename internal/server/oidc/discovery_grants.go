@@ -1,6 +1,28 @@
 package oidc
 
-// grantsMetadata is the part of discovery about grants beyond the code.
-type grantsMetadata struct{}
+import (
+	"maps"
+	"slices"
 
-func (e *Endpoints) grantsMetadata() grantsMetadata { return grantsMetadata{} }
+	"signet/internal/oauth/client"
+)
+
+// grantsMetadata is the part of discovery about grants beyond the code.
+type grantsMetadata struct {
+	DeviceEndpoint       string   `json:"device_authorization_endpoint,omitempty"`         // RFC 8628 §4
+	DetailTypes          []string `json:"authorization_details_types_supported,omitempty"` // RFC 9396 §10
+	IntrospectionAlgs    []string `json:"introspection_signing_alg_values_supported"`      // RFC 9701 §7
+	IntrospectionEncAlgs []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncEncs []string `json:"introspection_encryption_enc_values_supported"`
+}
+
+func (e *Endpoints) grantsMetadata() grantsMetadata {
+	m := grantsMetadata{
+		DetailTypes:       slices.Sorted(maps.Keys(e.engine.Policy().DetailTypes)),
+		IntrospectionAlgs: client.ResponseAlgs(), IntrospectionEncAlgs: client.EncryptionAlgs(), IntrospectionEncEncs: client.ContentEncryptions(),
+	}
+	if slices.Contains(e.engine.GrantTypes(), client.GrantDeviceCode) {
+		m.DeviceEndpoint = e.engine.Issuer() + pathDevice
+	}
+	return m
+}

@@ -19,8 +19,9 @@ func body(r *http.Request) (url.Values, error) {
 
 // call is what the engine sees of a request.
 func (e *Endpoints) call(w http.ResponseWriter, r *http.Request, form url.Values) oauth.Call {
+	cert, chain := e.certificate(r)
 	return oauth.Call{
-		Method: r.Method, Path: r.URL.Path, Header: r.Header, Form: form, Certificate: e.certificate(r), Reply: w.Header(),
+		Method: r.Method, Path: r.URL.Path, Header: r.Header, Form: form, Certificate: cert, Chain: chain, Reply: w.Header(),
 	}
 }
 
@@ -30,14 +31,6 @@ func (e *Endpoints) token(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return some(e.engine.Token(r.Context(), e.call(w, r, form)))
-}
-
-func (e *Endpoints) introspect(w http.ResponseWriter, r *http.Request) (any, error) {
-	form, err := body(r)
-	if err != nil {
-		return nil, err
-	}
-	return some(e.engine.Introspect(r.Context(), e.call(w, r, form)))
 }
 
 func (e *Endpoints) revoke(w http.ResponseWriter, r *http.Request) (any, error) {

@@ -1,0 +1,62 @@
+package oauth
+
+// The statements of requests that wait for a person, and of grants without a browser session.
+const (
+	sqlInsertDevice = `INSERT INTO device_request (id, kind, code_hash, user_code, client_id, request, account_id, status, grant_id,
+			poll_interval, polled_at, created_at, expires_at, decided_at)
+		VALUES ($1, 'device', $2, $3, $4, $5, '', 'pending', '', $6, 0, $7, $8, 0)
+		ON CONFLICT DO NOTHING RETURNING id`
+
+	sqlWaitingDevice = `SELECT id, client_id, request, created_at, expires_at FROM device_request
+		WHERE user_code = $1 AND kind = 'device' AND status = 'pending' AND expires_at > $2`
+
+	// sqlDecideDevice is the one transition: the first answer gets a row back, every other none. The
+	// user code is free again with it.
+	sqlDecideDevice = `UPDATE device_request SET status = $2, account_id = $3, grant_id = $4, decided_at = $5, user_code = NULL
+		WHERE id = $1 AND kind = 'device' AND status = 'pending' AND expires_at > $5 RETURNING code_hash`
+
+	sqlPolledDevice = `SELECT client_id, status, poll_interval, polled_at, expires_at FROM device_request WHERE code_hash = $1 AND kind = 'device'`
+
+	// sqlPollDevice takes note of a poll that comes late enough; sqlSlowDevice of one that does not, and
+	// makes the interval longer, up to five minutes (RFC 8628 §3.5). Half a second is forgiven: the
+	// device counts from the answer, we from the request.
+	sqlPollDevice = `UPDATE device_request SET polled_at = $2
+		WHERE code_hash = $1 AND status = 'pending' AND polled_at + poll_interval * 1000000 - 500000 <= $2 RETURNING id`
+
+	sqlSlowDevice = `UPDATE device_request SET polled_at = $2, poll_interval = CASE WHEN poll_interval < 295 THEN poll_interval + 5 ELSE 300 END
+		WHERE code_hash = $1 AND status = 'pending' RETURNING id`
+
+	// sqlDeviceGrant finds the grant that a device code stands for, and whether it was redeemed.
+	sqlDeviceGrant = `SELECT ` + grantColumns + `, COALESCE(n.token_hash, '')
+		FROM oauth_grant g` + grantJoins + `
+		LEFT JOIN refresh_token n ON n.predecessor_hash = g.code_hash
+		WHERE g.code_hash = $1`
+
+	// sqlInsertApproved writes the grant of a device: approved in a live session ($4) of an active user,
+	// but no part of that session.
+	sqlInsertApproved = `INSERT INTO oauth_grant (` + looseColumns + `)
+		SELECT $1, $2, u.id, '', ` + looseValues + `
+		FROM active_subject u JOIN live_session s ON s.account_id = u.id
+		WHERE u.id = $3 AND s.id = $4 AND s.expires_at > CAST($13 AS BIGINT)
+			AND ` + looseConsent + `
+		RETURNING id`
+
+	// sqlInsertAsserted writes the grant of an assertion. The code hash stands for issuer and jti, so
+	// that each assertion makes one grant at most. $4 is '': no session is behind it.
+	sqlInsertAsserted = `INSERT INTO oauth_grant (` + looseColumns + `)
+		SELECT $1, $2, u.id, $4, ` + looseValues + `
+		FROM active_subject u
+		WHERE u.id = $3 AND ` + looseConsent + `
+		ON CONFLICT (code_hash) DO NOTHING
+		RETURNING id`
+
+	looseColumns = `id, client_id, account_id, session_id, scopes, resources, auth_time, acr, amr, nonce,
+			code_hash, code_challenge, code_expires_at, redirect_uri, created_at, expires_at, revoked_at, params`
+	looseValues = `$5, $6, CAST($7 AS BIGINT), $8, $9, '',
+			$10, $11, CAST($12 AS BIGINT), '', CAST($13 AS BIGINT), CAST($14 AS BIGINT), 0, $16`
+	looseConsent = `(CAST($15 AS BIGINT) = 0 OR EXISTS (
+				SELECT 1 FROM given_consent c WHERE c.account_id = $3 AND c.client_id = $2 AND c.updated_at = CAST($15 AS BIGINT)))`
+
+	// What has expired is still known for ten minutes, so that a device hears expired_token.
+	sqlSweepDevice = `DELETE FROM device_request WHERE id IN (SELECT id FROM device_request WHERE expires_at < CAST($1 AS BIGINT) - 600000000 LIMIT $2)`
+)
