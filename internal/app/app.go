@@ -56,16 +56,19 @@ type App struct {
 	cfg     *config.Config
 	opts    Options
 	public  *server.Server
+	mutual  *server.Server // where clients present certificates; nil for none
 	workers *workers
 	jobs    []job
 	algs    chan struct{} // clients changed: look whether a signing algorithm is missing
 
-	listeners   []listener
-	operators   string // address of the management listener
-	draining    atomic.Bool
-	offset      atomic.Int64 // of the machine's clock, nanoseconds
-	outboxDepth depth
-	failed      chan error
+	listeners []listener
+	operators string // address of the management listener
+	// address of the listener that asks for certificates
+	certificates string
+	draining     atomic.Bool
+	offset       atomic.Int64 // of the machine's clock, nanoseconds
+	outboxDepth  depth
+	failed       chan error
 }
 
 // New opens the store, wires everything over it and makes sure that there are signing keys.
@@ -78,7 +81,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*App, error) {
 	}
 	a := &App{
 		Services: services, cfg: cfg, opts: o, workers: newWorkers(o.Log),
-		algs: make(chan struct{}, 1), failed: make(chan error, 2),
+		algs: make(chan struct{}, 1), failed: make(chan error, 3),
 	}
 	if err := a.prepare(ctx); err != nil {
 		a.Services.Close()
@@ -126,12 +129,15 @@ func (a *App) skin() error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := oidc.New(oidc.Deps{Engine: a.Engine, Keys: a.Keys, Clients: a.Clients, Pages: people, UILocales: people.Locales()})
+	endpoints, err := oidc.New(oidc.Deps{Engine: a.Engine, Keys: a.Keys, Clients: a.Clients, Pages: people, UILocales: people.Locales(), CertificateHeader: a.cfg.MTLS.Header})
 	if err != nil {
 		return err
 	}
+	if err := a.mutualSkin(endpoints); err != nil {
+		return err
+	}
 	a.public, err = server.New(server.Deps{
-		Issuer: a.cfg.Issuer, Trusted: a.cfg.Proxy.Trusted, Forwarded: a.cfg.Proxy.Header, Log: a.Log, Metrics: a.Metrics,
+		Issuer: a.cfg.Issuer, Alias: a.alias(), Trusted: a.cfg.Proxy.Trusted, Forwarded: a.cfg.Proxy.Header, Log: a.Log, Metrics: a.Metrics,
 		Fail: map[server.Area]server.FailFunc{server.Browser: people.Fail},
 	}, endpoints.Routes(), people.Routes())
 	return err

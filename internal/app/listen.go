@@ -27,7 +27,7 @@ func (a *App) listen(ctx context.Context) error {
 	if err := a.openPublic(ctx); err != nil {
 		return err
 	}
-	if err := a.openManagement(ctx); err != nil {
+	if err := errors.Join(a.openMutual(ctx), a.openManagement(ctx)); err != nil {
 		a.closeListeners()
 		return err
 	}

@@ -13,5 +13,6 @@ func policy(cfg *config.Config) oauth.Policy {
 		RequestURIs: o.RequestURIs, DPoPNonce: o.DPoPNonce, SessionManagement: o.SessionManagement,
 		FrontchannelLogout: o.FrontchannelLogout, DetailTypes: o.DetailTypes, ClientDocuments: o.ClientDocuments,
 		MTLS: cfg.MTLS.URL, Certificates: cfg.MTLS.Listen != "" || cfg.MTLS.Header != "",
+		Authorities: cfg.MTLS.CAFile != "", TokenAudience: o.TokenAudience,
 	}
 }

@@ -47,6 +47,9 @@ func (a *App) Run(signals <-chan os.Signal) error {
 func (a *App) Drain(ctx context.Context) error {
 	a.draining.Store(true)
 	a.public.Drain()
+	if a.mutual != nil {
+		a.mutual.Drain()
+	}
 	sleep(ctx, a.cfg.Shutdown.Delay)
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Shutdown.Timeout)
 	defer cancel()

@@ -21,7 +21,7 @@ type check func(c *Config) (path, text string)
 // checks is what single values cannot say. The order is that of the file.
 var checks = []check{
 	checkIssuer, checkListen, checkManagement, checkMasterKey, checkTLS, checkDatabase,
-	checkMail, checkSignUp, checkPasswords, checkBreach, checkBranding, checkSessions, checkRefresh, checkKeys,
+	checkMail, checkSignUp, checkPasswords, checkBreach, checkBranding, checkSessions, checkRefresh, checkKeys, checkMTLS,
 }
 
 func (c *Config) validate(file string) Problems {

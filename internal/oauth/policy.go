@@ -15,6 +15,7 @@ type Policy struct {
 	// Certificates says that they can arrive at all.
 	MTLS         string
 	Certificates bool
+	Authorities  bool // there are some whose certificates tls_client_auth accepts
 	// TokenAudience admits client assertions for the token endpoint instead of the issuer.
 	TokenAudience bool
 }

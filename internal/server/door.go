@@ -21,7 +21,7 @@ var doorChecks = []func(s *Server, w http.ResponseWriter, r *http.Request) error
 
 // routeChecks run in this order once the route is known, before its handler.
 var routeChecks = []func(s *Server, route *Route, w http.ResponseWriter, r *http.Request) error{
-	checkFraming, limitBody, dropCookies, checkOrigin,
+	checkAlias, checkFraming, limitBody, dropCookies, checkOrigin,
 }
 
 // checkMethod refuses TRACE, CONNECT and made-up methods; there are no override headers.
@@ -42,10 +42,23 @@ func checkURL(_ *Server, _ http.ResponseWriter, r *http.Request) error {
 // checkHost refuses requests for another host (RFC 9110 §15.5.20): links, cookies and origin
 // checks all assume the issuer's, and a foreign name here is an attack or a proxy's mistake.
 func checkHost(s *Server, _ http.ResponseWriter, r *http.Request) error {
-	if s.origin == nil || sameHost(r.Host, s.origin.Host, s.origin.Scheme) {
+	if s.origin == nil || sameHost(r.Host, s.origin.Host, s.origin.Scheme) || s.onAlias(r) {
 		return nil
 	}
 	return refuse(http.StatusMisdirectedRequest, "this server answers only for "+s.deps.Issuer)
+}
+
+func (s *Server) onAlias(r *http.Request) bool {
+	return s.alias != nil && sameHost(r.Host, s.alias.Host, s.alias.Scheme)
+}
+
+// checkAlias keeps everything but protocol endpoints off the alias: pages would have no cookies
+// there, and discovery under another name would be another issuer.
+func checkAlias(s *Server, route *Route, _ http.ResponseWriter, r *http.Request) error {
+	if !s.onAlias(r) || sameHost(s.alias.Host, s.origin.Host, s.origin.Scheme) || route.Area == Protocol && !route.Document {
+		return nil
+	}
+	return refuse(http.StatusMisdirectedRequest, "this server answers that only for "+s.deps.Issuer)
 }
 
 func sameHost(got, want, scheme string) bool {

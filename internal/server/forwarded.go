@@ -48,6 +48,12 @@ func clientOf(remote string, h http.Header, header string, trusted []netip.Prefi
 	return client, plain
 }
 
+// fromProxy reports whether the peer itself is a trusted proxy.
+func fromProxy(remote string, trusted []netip.Prefix) bool {
+	peer, err := netip.ParseAddrPort(remote)
+	return err == nil && contains(trusted, normal(peer.Addr()))
+}
+
 // maxHops bounds the walk; no real chain of proxies is longer.
 const maxHops = 16
 

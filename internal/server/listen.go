@@ -56,14 +56,30 @@ func LoadCertificate(certFile, keyFile string, now func() time.Time, log *slog.L
 	return c, nil
 }
 
-// TLS returns the configuration for a listener. RFC 9325 §3.1.1: nothing below TLS 1.2; the
-// rest is the standard library's choice, which follows the state of the art.
+// suites12 are those of RFC 9325 §4.2; what TLS 1.3 has is the standard library's choice.
+var suites12 = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+}
+
+// TLS returns the configuration for a listener. RFC 9325 §3.1.1: nothing below TLS 1.2. The FAPI 2.0
+// Security Profile §5.2.2 demands the same of every endpoint.
 func (c *Certificate) TLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   suites12,
 		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 	}
+}
+
+// MutualTLS is TLS for the listener that asks for certificates. None is demanded, and no authority
+// is named: which certificates mean something is a matter of the client's registration (RFC 8705
+// §2.2 knows self-signed ones). Who presents one has proven the private key in the handshake.
+func (c *Certificate) MutualTLS() *tls.Config {
+	out := c.TLS()
+	out.ClientAuth = tls.RequestClientCert
+	return out
 }
 
 // current returns the certificate, reloaded if a file has changed. A replacement that cannot

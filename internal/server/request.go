@@ -21,6 +21,7 @@ type info struct {
 	id     string
 	ip     netip.Addr
 	plain  bool // a trusted proxy says that the client spoke http
+	proxy  bool // the peer is a trusted proxy
 	secure bool
 	route  string
 	area   Area
@@ -46,6 +47,10 @@ func (in *info) clientIP() string {
 	}
 	return ""
 }
+
+// ThroughProxy reports whether a trusted proxy passed the request on, so that headers which only it
+// may set can be believed.
+func ThroughProxy(r *http.Request) bool { return infoOf(r.Context()).proxy }
 
 // Secure reports whether people reach this server over https, so that cookies are Secure and
 // carry the __Host- prefix. It follows the issuer, never a header.
@@ -88,6 +93,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{ResponseWriter: w, info: info{id: newRequestID(), secure: s.secure(), route: "none", area: s.guessArea(r)}}
 	x.ip, x.plain = clientOf(r.RemoteAddr, r.Header, s.deps.Forwarded, s.deps.Trusted)
+	x.proxy = fromProxy(r.RemoteAddr, s.deps.Trusted)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), infoKey{}, &x.info), s.deps.Timeout)
 	defer cancel()
 	ctx = telemetry.WithRequestID(ctx, x.id)

@@ -26,6 +26,9 @@ type Observer interface {
 type Deps struct {
 	// Issuer is the public origin. Requests for another host are refused.
 	Issuer string
+	// Alias is another origin under which Protocol routes, and nothing else, are reached: where a
+	// proxy asks clients for certificates. "" for none.
+	Alias string
 	// Management marks the server of the management listener: it serves Management routes
 	// only and under any host name.
 	Management bool
@@ -46,6 +49,7 @@ type Deps struct {
 type Server struct {
 	deps      Deps
 	origin    *url.URL
+	alias     *url.URL // nil for none
 	mux       *http.ServeMux
 	routes    []Route
 	documents map[string]*Route // by path
@@ -72,6 +76,11 @@ func New(d Deps, tables ...[]Route) (*Server, error) {
 	if !d.Management {
 		if s.origin, err = url.Parse(d.Issuer); err != nil || s.origin.Host == "" {
 			return nil, errors.New("server: Deps.Issuer is not an origin")
+		}
+	}
+	if d.Alias != "" {
+		if s.alias, err = url.Parse(d.Alias); err != nil || s.alias.Host == "" {
+			return nil, errors.New("server: Deps.Alias is not an origin")
 		}
 	}
 	s.headers = defaultHeaders(s.secure())

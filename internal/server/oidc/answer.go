@@ -87,6 +87,9 @@ func fail(w http.ResponseWriter, err error) error {
 	}
 	if c := challenge(e); c != "" {
 		head.Set("WWW-Authenticate", c)
+		if e.Cause == errNoToken { //nolint:errorlint // set by noToken alone
+			head.Add("WWW-Authenticate", dpopChallenge(nil)) // either kind of token will do
+		}
 	}
 	w.WriteHeader(e.Status)
 	b, merr := json.Marshal(problem{e.Code, e.Description})
@@ -112,6 +115,9 @@ func challenge(e *oauth.Error) string {
 	if e.Challenge == "" {
 		return ""
 	}
+	if e.Challenge == "DPoP" {
+		return dpopChallenge(e)
+	}
 	parts := []string{`realm="signet"`}
 	if e.Challenge == "Bearer" && e.Code != "" && e.Cause != errNoToken {
 		parts = append(parts, `error="`+e.Code+`"`)
@@ -123,4 +129,13 @@ func challenge(e *oauth.Error) string {
 		}
 	}
 	return e.Challenge + " " + strings.Join(parts, ", ")
+}
+
+// dpopChallenge is RFC 9449 §7.1: with the algorithms in which proofs may be signed.
+func dpopChallenge(e *oauth.Error) string {
+	parts := []string{`realm="signet"`}
+	if e != nil {
+		parts = append(parts, `error="`+e.Code+`"`, `error_description="`+e.Description+`"`)
+	}
+	return "DPoP " + strings.Join(append(parts, `algs="`+strings.Join(oauth.ProofAlgs(), " ")+`"`), ", ")
 }

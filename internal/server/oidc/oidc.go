@@ -34,15 +34,19 @@ type Deps struct {
 	Pages   Pages
 	// UILocales are the languages that the pages speak (BCP 47), for discovery.
 	UILocales []string
+	// CertificateHeader is the header in which a trusted proxy passes on the client's certificate;
+	// "" for none.
+	CertificateHeader string
 }
 
 // Endpoints is the set of handlers.
 type Endpoints struct {
-	engine   *oauth.Engine
-	keys     *keys.Service
-	clients  *client.Service
-	pages    Pages
-	metadata document
+	engine       *oauth.Engine
+	keys         *keys.Service
+	clients      *client.Service
+	pages        Pages
+	metadata     document
+	certificates string // header that a proxy passes them in
 }
 
 // New returns the endpoints, with the discovery document rendered.
@@ -50,7 +54,7 @@ func New(d Deps) (*Endpoints, error) {
 	if d.Engine == nil || d.Keys == nil || d.Clients == nil || d.Pages == nil {
 		return nil, errors.New("oidc: missing dependency")
 	}
-	e := &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages}
+	e := &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages, certificates: d.CertificateHeader}
 	var err error
 	if e.metadata, err = render(e.describe(d.UILocales)); err != nil {
 		return nil, err

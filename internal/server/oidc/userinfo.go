@@ -45,17 +45,13 @@ func bearer(r *http.Request) (scheme, token string, err error) {
 	switch h := r.Header["Authorization"]; len(h) {
 	case 0:
 	case 1:
-		// Another scheme is no token, not a malformed one (RFC 6750 §3.1).
-		word, _, _ := strings.Cut(h[0], " ")
-		if !strings.EqualFold(word, "Bearer") {
-			return "", "", noToken()
+		var known, ok bool
+		if scheme, token, known, ok = parseToken(h[0]); !known {
+			return "", "", noToken() // another scheme is no token, not a malformed one (RFC 6750 §3.1)
 		}
-		scheme = "Bearer"
-		t, ok := parseBearer(h[0])
 		if !ok {
-			return "", "", bad("The Authorization header is not a Bearer token.")
+			return "", "", bad("The Authorization header is not a token.")
 		}
-		token = t
 	default:
 		return "", "", bad("There is more than one Authorization header.")
 	}
@@ -77,20 +73,27 @@ func bearer(r *http.Request) (scheme, token string, err error) {
 	return scheme, token, nil
 }
 
-// parseBearer reads "Bearer b64token" (RFC 6750 §2.1). The scheme has no case (RFC 9110 §11.1).
-func parseBearer(header string) (string, bool) {
-	scheme, token, found := strings.Cut(header, " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
-		return "", false
+// parseToken reads "Bearer b64token" (RFC 6750 §2.1) and "DPoP token68" (RFC 9449 §7.1), which are of
+// the same form. The scheme has no case (RFC 9110 §11.1).
+func parseToken(header string) (scheme, token string, known, ok bool) {
+	word, token, _ := strings.Cut(header, " ")
+	for _, s := range []string{"Bearer", "DPoP"} {
+		if strings.EqualFold(word, s) {
+			token = strings.TrimLeft(token, " ")
+			return s, token, true, token68(token)
+		}
 	}
-	token = strings.TrimLeft(token, " ")
+	return "", "", false, false
+}
+
+func token68(token string) bool {
 	for i := range len(token) {
 		c := token[i]
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("-._~+/=", c) >= 0:
 		default:
-			return "", false
+			return false
 		}
 	}
-	return token, token != ""
+	return token != ""
 }
