@@ -10,7 +10,6 @@ import (
 
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
-	"signet/internal/oauth/client"
 )
 
 // metadata is the discovery document (OIDC Discovery §3, RFC 8414 §2). It says what is true, no
@@ -50,12 +49,8 @@ type metadata struct {
 
 func (e *Endpoints) describe(locales []string) metadata {
 	issuer := e.engine.Issuer()
-	algs := make([]string, len(oauth.AssertionAlgs))
-	for i, a := range oauth.AssertionAlgs {
-		algs[i] = string(a)
-	}
-	confidential := []string{string(client.SecretBasic), string(client.SecretPost), string(client.PrivateKeyJWT)}
-	all := append(confidential[:len(confidential):len(confidential)], string(client.None))
+	algs, all := authAlgs(), e.authMethods()
+	confidential := all[:len(all)-1] // but none
 	return metadata{
 		Issuer: issuer, AuthorizationEndpoint: issuer + pathAuthorize, TokenEndpoint: issuer + pathToken,
 		UserinfoEndpoint: issuer + pathUserinfo, JWKSURI: issuer + pathJWKS, IntrospectionEndpoint: issuer + pathIntrospect,
