@@ -153,12 +153,16 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 		return err
 	}
 	ttl := cfg.Tokens
+	trusted, err := authorities(cfg)
+	if err != nil {
+		return err
+	}
 	s.Engine, err = oauth.New(oauth.Deps{
 		DB: s.DB, Clock: s.Clock, Issuer: cfg.Issuer, Keys: s.Keys, Clients: s.Clients, Consents: s.Consents,
 		Subjects: subjects{s.Accounts}, Audit: s.Audit, Seal: s.Seal, Log: s.Log,
 		Logout: s.Logout,
 		TTLs:   oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
-		Policy: policy(cfg),
+		Policy: policy(cfg), Authorities: trusted,
 	})
 	if err != nil {
 		return err
