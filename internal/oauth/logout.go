@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"net/url"
 
@@ -12,18 +13,24 @@ import (
 
 // Logout is a checked logout request (OIDC RP-Initiated Logout §2).
 type Logout struct {
-	// Session and User are whom the application means, from a verified hint.
-	Session id.Session
-	User    id.User
+	// Session is the sid of a verified hint: which session the application means, in its own words.
+	Session string
 	Client  id.Client
 	// RedirectURI is registered for Client; "" means our own page.
 	RedirectURI string
 	State       string
 	UILocales   []string
-	// Trusted says that a verified hint names the session, so that nobody needs to be asked if
-	// it is the session of this browser. Without it, a person must confirm (§2, security case
-	// LO-01).
+	// Trusted says that a verified hint names the session and nothing about the request is wrong, so
+	// that nobody needs to be asked if it is the session of this browser. Without it, a person must
+	// confirm (§2, security case LO-01).
 	Trusted bool
+
+	client *client.Client
+}
+
+// Ends reports whether a logout request is about the session, so that it ends without a question.
+func (e *Engine) Ends(l *Logout, s id.Session) bool {
+	return l.Trusted && s != "" && subtle.ConstantTimeCompare([]byte(l.Session), []byte(e.sidOf(l.client, s))) == 1
 }
 
 // Location is where the browser goes after the logout, "" for our own page. state is added only
@@ -36,8 +43,8 @@ func (l *Logout) Location() string {
 }
 
 // ParseLogout checks a logout request. A hint that is not an ID token of ours is an error: nothing
-// about the request can be believed. An address that is not registered for the client is dropped:
-// the person is signed out all the same, and stays with us (§3, security case LO-02).
+// about the request can be believed. An address that is not registered for the client is dropped, and
+// the person is asked whether to sign out: it then ends on our own page (§3, security case LO-02).
 func (e *Engine) ParseLogout(ctx context.Context, form url.Values) (*Logout, error) {
 	if duplicate(form) != "" || len(form["resource"]) > 1 {
 		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
@@ -59,29 +66,34 @@ func (e *Engine) ParseLogout(ctx context.Context, form url.Values) (*Logout, err
 			return nil, refuse(InvalidRequest, "id_token_hint is not an ID token of this server for this application.").because(err)
 		}
 		cid = c.Audience[0]
-		l.User, l.Session, l.Trusted = id.User(c.Subject), id.Session(c.Session), c.Session != ""
+		l.Session, l.Trusted = c.Session, c.Session != ""
 	}
 	if cid == "" {
 		return l, nil
 	}
 	c, err := e.clients.Get(ctx, id.Client(cid))
 	if errs.Is(err, errs.NotFound) || err == nil && !c.Active() {
+		l.Trusted = false // nobody vouches for the request any more
 		return l, nil
 	}
 	if err != nil {
 		return nil, AsError(err)
 	}
-	l.Client = c.ID
-	e.afterLogout(l, c, form)
+	l.Client, l.client = c.ID, c
+	l.goBack(form)
 	return l, nil
 }
 
-// afterLogout accepts the redirect only together with a verified hint: without one, any site could
-// bounce people through us to an application (§2, §3).
-func (e *Engine) afterLogout(l *Logout, c *client.Client, form url.Values) {
+// goBack accepts the redirect only together with a verified hint: without one, any site could bounce
+// people through us to an application (§2, §3). A request for another address is not quite the
+// application's, so it is not believed at its word either: the person is asked.
+func (l *Logout) goBack(form url.Values) {
 	uri, state := form.Get("post_logout_redirect_uri"), form.Get("state")
-	if !l.Trusted || uri == "" || len(uri) > maxURI || len(state) > maxState || !c.AllowsPostLogout(uri) {
-		return
+	switch {
+	case uri == "":
+	case len(uri) > maxURI, len(state) > maxState, !l.client.AllowsPostLogout(uri):
+		l.Trusted = false
+	case l.Trusted:
+		l.RedirectURI, l.State = uri, state
 	}
-	l.RedirectURI, l.State = uri, state
 }

@@ -1,0 +1,66 @@
+package logout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"signet/internal/platform/errs"
+	"signet/internal/platform/fetch"
+	"signet/internal/platform/id"
+	"signet/internal/platform/outbox"
+)
+
+const (
+	// loops batches are under way at once: one application that is slow takes at most perClient of
+	// their places, and soon none (gate.go).
+	loops     = 4
+	perClient = 4
+	// patience is what an attempt may take: the wait for a place, the post (fetch.DefaultTimeout), the
+	// look at keys.
+	patience = 4*fetch.DefaultTimeout + time.Second
+)
+
+// deliver posts one notice (OIDC Back-Channel Logout §2.5). Whatever is not a success is tried again
+// until the notice expires: 400 stands for a logout that failed at the application as well as for a
+// token that it did not like (§2.8), and a person who stays signed in costs more than some requests.
+// Each attempt has a fresh token, so that none is older than it may be; its jti begins with what is the
+// same in all of them.
+func (s *Service) deliver(ctx context.Context, d outbox.Delivery, token TokenFunc) error {
+	var n Notice
+	if err := json.Unmarshal(d.Payload, &n); err != nil {
+		return outbox.Permanent(err)
+	}
+	c, err := s.d.Clients.Get(ctx, id.Client(d.Recipient))
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return outbox.Permanent(errors.New("the application is not registered any more"))
+	case err != nil:
+		return err
+	case c.Metadata.BackchannelLogoutURI == "":
+		return outbox.Permanent(errors.New("the application has no backchannel_logout_uri any more"))
+	}
+	leave, err := s.gates.enter(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	text, err := token(ctx, c, n, d.ID+"."+strconv.Itoa(d.Attempt))
+	if err != nil {
+		leave(true) // ours, or its keys': other notices have no better chance
+		return fmt.Errorf("logout token: %w", err)
+	}
+	status, err := s.d.Fetch.Post(ctx, c.Metadata.BackchannelLogoutURI, url.Values{"logout_token": {text}})
+	leave(err != nil || status >= http.StatusInternalServerError || status == http.StatusTooManyRequests)
+	switch {
+	case err != nil:
+		return err
+	case status < 200 || status > 299: // 200; frameworks say 204 (§2.8)
+		return fmt.Errorf("the application answered %d", status)
+	}
+	return nil
+}
