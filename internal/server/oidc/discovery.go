@@ -1,8 +1,6 @@
 package oidc
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -75,11 +73,7 @@ type document struct {
 
 func render(v any) (document, error) {
 	b, err := json.Marshal(v)
-	if err != nil {
-		return document{}, err
-	}
-	sum := sha256.Sum256(b)
-	return document{b, []string{`"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}}, nil
+	return tagged(b), err
 }
 
 // Documents may be cached for five minutes, and read from any origin: they hold nothing of anybody.

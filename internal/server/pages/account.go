@@ -8,6 +8,7 @@ import (
 
 	"signet/internal/identity/account"
 	"signet/internal/identity/session"
+	"signet/internal/oauth"
 	"signet/internal/platform/id"
 	"signet/internal/signin"
 )
