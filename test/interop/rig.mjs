@@ -105,7 +105,7 @@ async function personService (issuer) {
       answer = await acts[req.url](people.get(key), asked)
     } catch (err) {
       status = 500
-      answer = { error: err.message }
+      answer = { error: brief(err) }
     }
     const body = JSON.stringify(answer)
     res.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
