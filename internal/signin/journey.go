@@ -73,6 +73,9 @@ type Local struct {
 	// Strong asks, of whom has a second factor, that it was proven within MaxAge too: a remembered
 	// browser or a second factor of this morning is not enough to change what protects the account.
 	Strong bool `json:"strong,omitempty"`
+	// TwoFactors and ACRValues are what an application demands that is let in on our own page.
+	TwoFactors bool     `json:"two_factors,omitempty"`
+	ACRValues  []string `json:"acr_values,omitempty"`
 }
 
 // Leave is a sign-out that waits for the person's yes. Location was checked against the

@@ -29,7 +29,7 @@ type Accounts interface {
 // Engine is what a journey needs of the protocol; oauth.Engine is it.
 type Engine interface {
 	Issue(ctx context.Context, r *oauth.Request, l oauth.Login) (*oauth.Response, error)
-	Refuse(r *oauth.Request, code, description string) *oauth.Response
+	Refuse(ctx context.Context, r *oauth.Request, code, description string) (*oauth.Response, error)
 	Hinted(r *oauth.Request, user id.User) bool
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
@@ -160,7 +160,8 @@ func (s *Service) Authorize(ctx context.Context, browser string, r *oauth.Reques
 		}
 	}
 	if step == Refuse {
-		return s.engine.Refuse(r, code, ""), "", nil
+		resp, err := s.engine.Refuse(ctx, r, code, "")
+		return resp, "", errs.Wrap("authorize", err)
 	}
 	j, err := s.Begin(ctx, browser, r)
 	return nil, j, err
@@ -297,7 +298,8 @@ func (s *Service) facts(j *Journey, sess *session.Session) Facts {
 			}
 		}
 	case j.Local != nil:
-		f.MaxAge = j.Local.MaxAge
+		f.MaxAge, f.TwoFactors = j.Local.MaxAge, j.Local.TwoFactors
+		f.ACRValues = slices.DeleteFunc(slices.Clone(j.Local.ACRValues), func(acr string) bool { return !slices.Contains(session.ACRValues(), acr) })
 		if j.Local.Create {
 			f.Prompt = []string{"create"}
 		}
@@ -378,14 +380,19 @@ func (s *Service) Finish(ctx context.Context, j *Journey, sess *session.Session)
 // Refuse ends the journey with an error for the application; the response is nil for a
 // journey of our own pages.
 func (s *Service) Refuse(ctx context.Context, j *Journey, code string) (*oauth.Response, error) {
-	if err := s.step(ctx, j, j.state, true); err != nil {
+	var resp *oauth.Response
+	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if err := s.step(ctx, j, j.state, true); err != nil || j.Request == nil {
+			return err
+		}
+		resp, err = s.engine.Refuse(ctx, j.Request, code, "")
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	j.moved(j.state, s.clock.Now())
-	if j.Request == nil {
-		return nil, nil
-	}
-	return s.engine.Refuse(j.Request, code, ""), nil
+	return resp, nil
 }
 
 // EndSession signs out: the session ends, everything issued under it is revoked and its applications
