@@ -21,6 +21,7 @@ import (
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
 	"signet/internal/oauth/logout"
+	"signet/internal/oauth/trust"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/mail"
@@ -157,12 +158,18 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	if err != nil {
 		return err
 	}
+	issuers, err := trust.New(s.Clients, jwtIssuers(cfg))
+	if err != nil {
+		return err
+	}
 	s.Engine, err = oauth.New(oauth.Deps{
 		DB: s.DB, Clock: s.Clock, Issuer: cfg.Issuer, Keys: s.Keys, Clients: s.Clients, Consents: s.Consents,
 		Subjects: subjects{s.Accounts}, Audit: s.Audit, Seal: s.Seal, Log: s.Log,
 		Logout: s.Logout,
 		TTLs:   oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
-		Policy: policy(cfg), Authorities: trusted,
+		Limits: s.Limits, Device: oauth.DeviceTerms{Lifetime: cfg.Device.Lifetime, Interval: cfg.Device.Interval},
+		Trust: issuers, Resolver: asserted{s.Accounts, s.Upstreams},
+		Policy: policy(cfg), Authorities: trusted, Fetch: s.fetch(cfg, o),
 	})
 	if err != nil {
 		return err

@@ -76,6 +76,9 @@ func (c *Config) validate(file string) Problems {
 		}
 		names[u.Name] = true
 	}
+	for _, p := range issuerProblems(c) {
+		add(p[0], p[1])
+	}
 	audiences := map[string]bool{}
 	for i, a := range c.APIs {
 		at := fmt.Sprintf("apis[%d]", i)

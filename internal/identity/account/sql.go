@@ -44,6 +44,8 @@ const (
 	// Who has an address, with the spelling that mail goes to.
 	sqlOwner = `SELECT k.address, a.id, a.profile FROM email_address k JOIN account a ON a.id = k.account_id WHERE k.address_key = $1`
 
+	sqlVerifiedOwner = `SELECT account_id FROM email_address WHERE address_key = $1 AND verified_at > 0 AND replaced_at = 0`
+
 	// An address that was replaced signs nobody in: see sqlReplaceEmail.
 	sqlAddresses = `SELECT address, address_key, is_primary, verified_at, created_at, replaced_at FROM email_address
 		WHERE account_id = $1 ORDER BY is_primary DESC, created_at DESC, address_key`
