@@ -13,6 +13,7 @@ type (
 	command []any
 	script  struct {
 		Match string `json:"match"`
+		Limit int    `json:"match-limit,omitempty"` // visits; then the next script that matches
 		Tasks []task `json:"tasks"`
 	}
 	task struct {
@@ -54,8 +55,8 @@ func done() task {
 	return task{"Done", callback, false, []command{{"wait", "id", "submission_complete", 10}}}
 }
 
-func authorize(tasks ...task) script { return script{issuer + "/oauth2/authorize*", tasks} }
-func logout(tasks ...task) script    { return script{issuer + "/oauth2/logout*", tasks} }
+func authorize(tasks ...task) script { return script{issuer + "/oauth2/authorize*", 0, tasks} }
+func logout(tasks ...task) script    { return script{issuer + "/oauth2/logout*", 0, tasks} }
 
 // page is a visit that ends on a page of the provider, kept as evidence.
 func page(pattern string) task {
@@ -68,9 +69,15 @@ func confirm() task {
 
 func back() task { return task{"Back", suiteURL + "/test/*/post_logout_redirect*", false, nil} }
 
+// watch stays on a page of the suite until it has asked our frame about the session.
+func watch() script {
+	return script{suiteURL + "/test/*session_verify*", 0, []task{
+		{"Watch", suiteURL + "/test/*", false, []command{{"wait", "contains", "session_result", 20}}}}}
+}
+
 // usual is what most modules need: sign in, allow, return; sign out, return.
 func usual() []script {
-	return []script{authorize(login(), consent(), send(), done()), logout(confirm(), back())}
+	return []script{authorize(login(), consent(), send(), done()), logout(confirm(), back()), watch()}
 }
 
 // seenLogin keeps the second login page, which the module asked for by prompt or max_age.
@@ -95,15 +102,29 @@ func either() []script {
 	return []script{authorize(login(), consent(), send(), refused, answered)}
 }
 
+// reject turns back at the login page.
+func reject() []script {
+	return []script{authorize(task{"Cancel", issuer + "/signin/*/login*", false, []command{{"click", "css", "form[action$='/cancel'] button"}}}, done())}
+}
+
+// twice visits the login page without signing in, and again to do it.
+func twice() []script {
+	first := authorize(task{"Look", issuer + "/signin/*/login*", false, []command{{"wait", "name", "password", 10}}})
+	first.Limit = 1
+	return append([]script{first}, either()...)
+}
+
 // unusual are the modules that need another script.
 var unusual = map[string]func() []script{
-	"oidcc-prompt-login":                                                seenLogin,
-	"oidcc-max-age-1":                                                   seenLogin,
-	"oidcc-ensure-registered-redirect-uri":                              badRequest,
-	"oidcc-ensure-redirect-uri-in-authorization-request":                badRequest,
-	"oidcc-redirect-uri-query-added":                                    badRequest,
-	"oidcc-redirect-uri-query-mismatch":                                 badRequest,
-	"oidcc-ensure-request-object-with-redirect-uri":                     either,
+	"oidcc-prompt-login":                                       seenLogin,
+	"oidcc-max-age-1":                                          seenLogin,
+	"oidcc-ensure-registered-redirect-uri":                     badRequest,
+	"oidcc-ensure-redirect-uri-in-authorization-request":       badRequest,
+	"oidcc-redirect-uri-query-added":                           badRequest,
+	"oidcc-redirect-uri-query-mismatch":                        badRequest,
+	"oidcc-ensure-request-object-with-redirect-uri":            either,
+	"fapi2-security-profile-final-user-rejects-authentication": reject,
+	"fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": twice,
 	"oidcc-registration-logo-uri":                                       loginPage,
 	"oidcc-registration-policy-uri":                                     loginPage,
 	"oidcc-registration-tos-uri":                                        loginPage,

@@ -128,6 +128,9 @@ func configuration(p plan, r registration) map[string]any {
 		"override": overrides(),
 		"options":  map[string]any{"browsercontrol_css_enable": false},
 	}
+	if p.fapi {
+		c["browser"] = either() // many of its modules leave open where an error is shown
+	}
 	// Without an alias modules could run side by side; registered clients need its fixed addresses.
 	if !p.dynamic {
 		c["alias"] = p.alias()

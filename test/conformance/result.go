@@ -80,8 +80,19 @@ func firstLine(s string) string {
 	return line
 }
 
-// name is the module with what its plan says about it, where a plan has it more than once.
-func (m moduleResult) name() string { return m.Module + shown(m.Variant) }
+// name is a module of the plan, with its variant where the plan has it more than once.
+func (p planResult) name(m moduleResult) string {
+	same := 0
+	for _, other := range p.Modules {
+		if other.Module == m.Module {
+			same++
+		}
+	}
+	if same < 2 {
+		return m.Module
+	}
+	return m.Module + shown(m.Variant)
+}
 
 // verdict is the result in one word. REVIEW means that a page was kept as evidence for somebody
 // to look at, which the suite counts as success.
@@ -187,7 +198,7 @@ func judge(plans []planResult, explained []explanation) judgement {
 
 func unexplained(p planResult, m moduleResult, explained []explanation) []string {
 	var out []string
-	at := p.Key + " " + m.name()
+	at := p.Key + " " + p.name(m)
 	for _, f := range m.Findings {
 		if _, ok := explain(explained, p.Key, m.Module, f); !ok {
 			out = append(out, fmt.Sprintf("%s: %s %s: %s", at, f.Result, f.Condition, f.Message))

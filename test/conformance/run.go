@@ -277,7 +277,7 @@ func (r *rig) finish(ctx context.Context, id string) (bool, error) {
 }
 
 func printModule(w io.Writer, m moduleResult) {
-	fmt.Fprintf(w, "  %-9s %4d s  %s\n", m.verdict(), m.Seconds, m.name())
+	fmt.Fprintf(w, "  %-9s %4d s  %s\n", m.verdict(), m.Seconds, m.Module+shown(m.Variant))
 	for _, f := range m.Findings {
 		fmt.Fprintf(w, "             %s %s: %s\n", f.Result, f.Condition, f.Message)
 	}
