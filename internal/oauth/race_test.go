@@ -191,7 +191,8 @@ func TestRace_RefreshAgainstRevocation(t *testing.T) {
 		tok := a.tokens(c)
 		won, failed := race(a, b, func(r *rig) (*Tokens, error) {
 			if r == b {
-				return nil, r.RevokeSession(t.Context(), r.session)
+				_, err := r.RevokeSession(t.Context(), r.session)
+				return nil, err
 			}
 			return r.refresh(c, tok.RefreshToken)
 		})
@@ -221,7 +222,7 @@ func TestRace_IssueAgainstLogout(t *testing.T) {
 			if _, err := a.db.Q(ctx).Exec(ctx, `DELETE FROM session WHERE id = $1`, string(a.session)); err != nil {
 				return err
 			}
-			if err := a.RevokeSession(ctx, a.session); err != nil {
+			if _, err := a.RevokeSession(ctx, a.session); err != nil {
 				return err
 			}
 			go func() {

@@ -18,10 +18,12 @@ import (
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
+	"signet/internal/oauth/logout"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
 	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
+	"signet/internal/platform/outbox"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
@@ -49,6 +51,14 @@ type rig struct {
 	user    id.User
 	session id.Session
 	people  *people
+	outbox  *outbox.Service
+}
+
+// signOut ends the session as far as the engine is concerned.
+func (r *rig) signOut(t testing.TB) {
+	t.Helper()
+	_, err := r.RevokeSession(t.Context(), r.session)
+	check(t, err)
 }
 
 // people is Subjects over the table that the views read, so that there is one truth.
@@ -107,11 +117,16 @@ func join(t testing.TB, db, engineDB *store.DB, now *clock.Fake) *rig {
 	check(t, changes.Poll(t.Context()))
 	consents := must(consent.New(consent.Deps{DB: engineDB, Clock: now, Audit: log}))
 	p := &people{engineDB}
+	box := must(outbox.New(outbox.Deps{DB: engineDB, Clock: now, Seal: sealer, Audit: log, Log: slog.New(slog.DiscardHandler)}))
+	told := must(logout.New(logout.Deps{
+		DB: engineDB, Clock: now, Clients: clients, Outbox: box, Kept: 90 * 24 * time.Hour,
+		Fetch: fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true}),
+	}))
 	e := must(New(Deps{
-		DB: engineDB, Clock: now, Issuer: testIssuer, Keys: ks, Clients: clients, Consents: consents, Subjects: p, Audit: log,
+		DB: engineDB, Clock: now, Issuer: testIssuer, Keys: ks, Clients: clients, Consents: consents, Subjects: p, Audit: log, Logout: told,
 		Seal: sealer, Log: slog.New(slog.DiscardHandler),
 	}))
-	return &rig{Engine: e, t: t, db: db, clock: now, clients: clients, keys: ks, secrets: map[id.Client]string{}, people: p}
+	return &rig{Engine: e, t: t, db: db, clock: now, clients: clients, keys: ks, secrets: map[id.Client]string{}, people: p, outbox: box}
 }
 
 // again returns another instance that knows what r knows.
