@@ -185,7 +185,7 @@ func TestRefresh_F17_Rereads(t *testing.T) {
 			"grant removed": {func(c id.Client) {
 				r.edit(c, func(m *client.Metadata) { m.GrantTypes, m.Scopes = m.GrantTypes[:1], []string{"openid"} })
 			}, UnauthorizedClient},
-			"session ended":   {func(id.Client) { check(t, r.RevokeSession(t.Context(), r.session)) }, InvalidGrant},
+			"session ended":   {func(id.Client) { r.signOut(t) }, InvalidGrant},
 			"session expired": {func(id.Client) { r.exec(`DELETE FROM session WHERE id = $1`, string(r.session)) }, ""}, // idle expiry is no logout
 		} {
 			r.user = r.newUser()

@@ -201,7 +201,7 @@ func TestToken_BetweenIssueAndRedemption(t *testing.T) {
 			"user disabled":   func(id.Client) { r.exec(`UPDATE account SET status = 'disabled' WHERE id = $1`, string(r.user)) },
 			"client disabled": func(c id.Client) { check(t, r.clients.Disable(t.Context(), c)) },
 			"consent revoked": func(c id.Client) { check(t, r.RevokeClient(t.Context(), r.user, c)) },
-			"logged out":      func(id.Client) { check(t, r.RevokeSession(t.Context(), r.session)) },
+			"logged out":      func(id.Client) { r.signOut(t) },
 		} {
 			r.user = r.newUser()
 			r.session = r.newSession(r.user)
@@ -249,7 +249,7 @@ func TestToken_RevokedMeanwhile(t *testing.T) {
 			"refresh":  func(d *rig) error { _, err := d.refresh(c, tok.RefreshToken); return err },
 		} {
 			hooked := r.db.Wrapped(func(q store.Querier) store.Querier {
-				return &beforeWrite{q, func() { check(t, r.RevokeSession(t.Context(), r.session)) }}
+				return &beforeWrite{q, func() { r.signOut(t) }}
 			})
 			err := act(r.again(r.db, hooked))
 			if err == nil || AsError(err).Code != InvalidGrant {

@@ -371,7 +371,7 @@ func TestEndSession_TakesItsGrants(t *testing.T) {
 			}
 		}
 		live := `SELECT count(*) FROM oauth_grant WHERE revoked_at = 0`
-		if err := r.EndSession(ctx, there.ID); err != nil || r.count(live) != 2 {
+		if _, err := r.EndSession(ctx, there.ID); err != nil || r.count(live) != 2 {
 			t.Errorf("%v, %d grants live", err, r.count(live))
 		}
 		if err := r.EndOthers(ctx, alice, here.ID); err != nil || r.count(live) != 1 {
@@ -382,7 +382,7 @@ func TestEndSession_TakesItsGrants(t *testing.T) {
 				t.Errorf("session active %v (%v), want %v", ok, err, want)
 			}
 		}
-		if err := r.EndSession(ctx, there.ID); err != nil {
+		if _, err := r.EndSession(ctx, there.ID); err != nil {
 			t.Errorf("ending twice: %v", err)
 		}
 		// Nothing is issued after the sign-out committed.
@@ -439,7 +439,7 @@ func TestJourney_FaultsLeaveNoHalfState(t *testing.T) {
 				if _, _, err := good.Authorize(context.Background(), good.browser, req, sess); err != nil {
 					t.Fatal(err)
 				}
-				err := r.EndSession(context.Background(), sess.ID)
+				_, err := r.EndSession(context.Background(), sess.ID)
 				alive, _ := good.sessions.Active(context.Background(), sess.ID)
 				if live := good.count(`SELECT count(*) FROM oauth_grant WHERE revoked_at = 0 AND session_id = '` + string(sess.ID) + `'`); alive != (live == 1) {
 					t.Errorf("session alive %v with %d grants", alive, live)
