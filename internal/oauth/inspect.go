@@ -18,6 +18,7 @@ type accessInfo struct {
 	Client   id.Client
 	User     id.User // "" for machine clients
 	Subject  string  // sub as the client knows the user
+	SID      string  // sid as the client knows the session
 	Grant    id.Grant
 	Owner    id.Client // of the grant; another than Client for exchanged tokens (RFC 8693)
 	Session  id.Session
@@ -64,6 +65,7 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 		} else if a.Subject != sub {
 			return nil, nil
 		}
+		a.SID = e.sidOf(c, a.Session)
 	}
 	switch {
 	case errs.Is(err, errs.NotFound) || err == nil && !live(c, a):
@@ -91,7 +93,7 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 		return nil, nil
 	}
 	a := &accessInfo{
-		Client: id.Client(c.ClientID), Grant: id.Grant(c.GrantID), Session: id.Session(c.Session), Audience: c.Audience,
+		Client: id.Client(c.ClientID), Grant: id.Grant(c.GrantID), Audience: c.Audience,
 		Scopes: strings.Fields(c.Scope), ID: c.ID, IssuedAt: time.Unix(c.IssuedAt, 0), Expires: time.Unix(c.Expires, 0), ACR: c.ACR, AMR: c.AMR,
 	}
 	if c.Confirm != nil {
@@ -108,7 +110,7 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 	}
 	var owner, user, active, denied, params string
 	var revoked, expires int64
-	err = e.db.Q(ctx).QueryRow(ctx, sqlGrantState, c.GrantID, c.ID).Scan(&owner, &user, &revoked, &expires, &params, &active, &denied)
+	err = e.db.Q(ctx).QueryRow(ctx, sqlGrantState, c.GrantID, c.ID).Scan(&owner, &user, (*string)(&a.Session), &revoked, &expires, &params, &active, &denied)
 	switch {
 	case isNoRows(err): // swept, or deleted with its user or client
 		return nil, nil
@@ -236,7 +238,7 @@ func (e *Engine) tell(caller *client.Client, a *accessInfo) (*Introspection, err
 		Confirm: a.Confirm.claim(), Act: a.Act, Details: a.Details,
 	}
 	if a.User != "" {
-		out.ACR, out.AMR, out.Session = a.ACR, a.AMR, string(a.Session)
+		out.ACR, out.AMR, out.Session = a.ACR, a.AMR, a.SID
 		if !a.AuthTime.IsZero() { // known of sign-ins, not of every assertion
 			out.AuthTime = a.AuthTime.Unix()
 		}

@@ -60,7 +60,7 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 		IssuedAt: f.now.Unix(), Expires: expires.Unix(), ID: id.New(),
 	}
 	if g := &f.grant; g.ID != "" {
-		c.Subject, c.GrantID, c.Session = e.subjectOf(f.client, g.User), string(g.ID), string(g.Session)
+		c.Subject, c.GrantID, c.Session = e.subjectOf(f.client, g.User), string(g.ID), e.sidOf(f.client, g.Session)
 		c.AuthTime, c.ACR, c.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
 	c.Confirm, c.Act, c.Details = f.confirm.claim(), f.act, f.details
@@ -82,7 +82,7 @@ func (e *Engine) signID(ctx context.Context, f *flow) error {
 	c := idClaims{
 		Issuer: e.issuer, Subject: e.subjectOf(f.client, g.User), Audience: audience{string(f.client.ID)},
 		IssuedAt: f.now.Unix(), Expires: f.now.Add(e.ttl.ID).Unix(), AuthTime: g.AuthTime.Unix(),
-		ACR: g.ACR, AMR: g.AMR, Session: string(g.Session),
+		ACR: g.ACR, AMR: g.AMR, Session: e.sidOf(f.client, g.Session),
 	}
 	if f.out.AccessToken != "" {
 		c.AtHash = leftHash(alg, f.out.AccessToken)

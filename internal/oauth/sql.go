@@ -64,7 +64,7 @@ const (
 
 	// sqlGrantState is all that a JWT access token of a user needs checked ($2 is its jti). As
 	// subqueries both look-ups run faster than as joins; introspection does little else.
-	sqlGrantState = `SELECT g.client_id, g.account_id, g.revoked_at, g.expires_at, g.params,
+	sqlGrantState = `SELECT g.client_id, g.account_id, g.session_id, g.revoked_at, g.expires_at, g.params,
 			COALESCE((SELECT u.id FROM active_subject u WHERE u.id = g.account_id), ''),
 			COALESCE((SELECT d.jti FROM token_denylist d WHERE d.jti = $2), '')
 		FROM oauth_grant g WHERE g.id = $1`

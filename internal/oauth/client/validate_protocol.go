@@ -95,7 +95,12 @@ func checkSubjectType(s subject, p *Problems) {
 			p.add("sector_identifier_uri", "%q is not https (OIDC Core §8.1)", shown(s.SectorIdentifierURI))
 		}
 	}
-	if s.SubjectType == "pairwise" && s.SectorIdentifierURI == "" && len(hostsOf(s.RedirectURIs)) != 1 {
+	if s.SubjectType != "pairwise" {
+		return
+	}
+	if s.kind == Machine {
+		p.add("subject_type", "pairwise is about users: a machine client has none")
+	} else if hosts := hostsOf(s.RedirectURIs); s.SectorIdentifierURI == "" && (len(hosts) != 1 || hosts[0] == "") {
 		p.add("subject_type", "pairwise needs redirect_uris of one host, or a sector_identifier_uri (OIDC Core §8.1)")
 	}
 }
@@ -115,11 +120,17 @@ func (m Metadata) Sector() string {
 	return ""
 }
 
+// hostsOf lists the host components (RFC 3986 §3.2.2: without port) of addresses, "" for one that
+// has none, such as a custom scheme.
 func hostsOf(uris []string) []string {
 	var out []string
 	for _, uri := range uris {
-		if u, err := url.Parse(uri); err == nil && !slices.Contains(out, u.Host) {
-			out = append(out, u.Host)
+		u, err := url.Parse(uri)
+		if err != nil {
+			continue
+		}
+		if host := strings.ToLower(u.Hostname()); !slices.Contains(out, host) {
+			out = append(out, host)
 		}
 	}
 	return out
