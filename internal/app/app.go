@@ -129,7 +129,7 @@ func (a *App) skin() error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := oidc.New(oidc.Deps{Engine: a.Engine, Keys: a.Keys, Clients: a.Clients, Pages: people, UILocales: people.Locales(), CertificateHeader: a.cfg.MTLS.Header})
+	endpoints, err := oidc.New(oidc.Deps{Engine: a.Engine, Keys: a.Keys, Clients: a.Clients, Pages: people, Registration: a.Register, UILocales: people.Locales(), CertificateHeader: a.cfg.MTLS.Header})
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func CheckServe(cfg *config.Config) []config.Fault {
 // known without the store: the rules of client registration. It is the Check of config.Load, so
 // that all of it is reported before anything is touched.
 func CheckFile(cfg *config.Config) []config.Fault {
-	var out []config.Fault
+	out := checkRegistration(cfg)
 	add := func(item string, p client.Problem) {
 		out = append(out, config.Fault{Path: item + "." + p.Field, Text: p.Text})
 	}

@@ -21,6 +21,7 @@ import (
 	"signet/internal/oauth/consent"
 	"signet/internal/oauth/keys"
 	"signet/internal/oauth/logout"
+	"signet/internal/oauth/registration"
 	"signet/internal/oauth/trust"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
@@ -49,6 +50,7 @@ type Services struct {
 	Accounts  *account.Service
 	Sessions  *session.Service
 	Clients   *client.Service
+	Register  *registration.Service
 	Keys      *keys.Service
 	Consents  *consent.Service
 	Logout    *logout.Service
@@ -134,6 +136,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	s.Clients, e = client.New(client.Deps{
 		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Audit: s.Audit, Log: s.Log,
 		Fetch: s.fetch(cfg, o), Seal: s.Seal,
+		Documents: clientDocuments(cfg), UnusedFor: cfg.Register.UnusedFor,
 	})
 	set(e)
 	s.Keys, e = keys.New(keys.Deps{
@@ -160,6 +163,9 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	}
 	issuers, err := trust.New(s.Clients, jwtIssuers(cfg))
 	if err != nil {
+		return err
+	}
+	if err := s.wireRegistration(cfg, issuers); err != nil {
 		return err
 	}
 	s.Engine, err = oauth.New(oauth.Deps{

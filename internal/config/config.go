@@ -225,6 +225,7 @@ type OAuth struct {
 type Register struct {
 	Mode        string        `key:"mode" default:"off" oneof:"off,token,open" doc:"off; token: with an initial access token (signet registration-token create); open: anybody, in quarantine."`
 	Scopes      []string      `key:"scopes" doc:"Scopes that such clients may have; unset: openid profile email offline_access."`
+	Audiences   []string      `key:"audiences" doc:"APIs that such clients may ask tokens for, besides those whose scopes stand above."`
 	RequirePKCE bool          `key:"require_pkce" default:"true" doc:"false: confidential clients that register themselves may leave PKCE out. Only for the OpenID conformance suite and clients as old as that."`
 	PerNetwork  int           `key:"per_network" default:"20" min:"1" max:"100000" doc:"Open registrations per hour from one network."`
 	MaxClients  int           `key:"max_clients" default:"1000" min:"1" max:"1000000" doc:"Clients in quarantine at once; beyond it nobody may register."`

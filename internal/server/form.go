@@ -25,7 +25,7 @@ func Form(r *http.Request, repeatable ...string) (url.Values, error) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, BodyError(err)
 	}
 	if len(body) == 0 {
 		return url.Values{}, nil
@@ -36,8 +36,8 @@ func Form(r *http.Request, repeatable ...string) (url.Values, error) {
 	return parseForm(string(body), repeatable)
 }
 
-// bodyError turns a failed read of the body into a refusal: too long, too slow, or cut off.
-func bodyError(err error) error {
+// BodyError turns a failed read of the body into a refusal: too long, too slow, or cut off.
+func BodyError(err error) error {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
 		return refuse(http.StatusRequestEntityTooLarge, "the request body is too long")

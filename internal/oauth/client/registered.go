@@ -201,7 +201,7 @@ func (s *Service) replace(ctx context.Context, old *Client, r Registration, stra
 // kept is next with everything that is the operator's to say.
 func kept(old, next Metadata) Metadata {
 	next.FirstParty, next.RequireMFA, next.Quarantined = old.FirstParty, old.RequireMFA, old.Quarantined
-	next.AccessTokenFormat, next.AllowedOrigins = old.AccessTokenFormat, old.AllowedOrigins
+	next.AccessTokenFormat = old.AccessTokenFormat
 	next.AccessTokenTTL, next.RefreshIdleTTL, next.RefreshAbsoluteTTL = old.AccessTokenTTL, old.RefreshIdleTTL, old.RefreshAbsoluteTTL
 	next.ExchangeClients, next.Impersonates, next.TrustedIssuers = old.ExchangeClients, old.Impersonates, old.TrustedIssuers
 	return next

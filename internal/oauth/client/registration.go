@@ -22,18 +22,42 @@ type Terms struct {
 	DetailTypes bool     // it may say which authorization_details it sends
 }
 
+// DefaultScopes are those of terms that name none.
+func DefaultScopes() []string { return []string{"openid", "profile", "email", "offline_access"} }
+
+// DefaultGrantTypes are those of terms that name none: people come in with them.
+func DefaultGrantTypes() []string {
+	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode}
+}
+
+// KnownGrantType reports whether any kind of client may have the grant type.
+func KnownGrantType(grant string) bool {
+	for _, known := range grantsOf {
+		if slices.Contains(known, grant) {
+			return true
+		}
+	}
+	return false
+}
+
 func (t Terms) scopes() []string {
 	if t.Scopes == nil {
-		return []string{"openid", "profile", "email", "offline_access"}
+		return DefaultScopes()
 	}
 	return t.Scopes
 }
 
 func (t Terms) grantTypes() []string {
 	if t.GrantTypes == nil {
-		return []string{GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode}
+		return DefaultGrantTypes()
 	}
 	return t.GrantTypes
+}
+
+// MayHave returns the grant types that the client may register anew: those of the terms, and those
+// that it has.
+func (c *Client) MayHave(t Terms) []string {
+	return slices.Concat(t.grantTypes(), c.Metadata.GrantTypes)
 }
 
 // Registration is client metadata as an application wrote it, judged by Terms.
@@ -276,6 +300,15 @@ func (w *written) metadata(kind Kind, t Terms, proto Protocol, p *Problems) Meta
 	m.Audiences = slices.Clone(t.Audiences)
 	m.RequirePKCE = t.RequirePKCE || w.AuthMethod == None
 	m.PerInstance = kind == Native && w.AuthMethod != None
+	if kind == Native && w.AuthMethod == None {
+		// A program in a browser on this machine looks the same as one beside it (RFC 8252 §7.3), and
+		// calls from its page.
+		for _, uri := range m.RedirectURIs {
+			if o := originOf(uri); o != "" && !slices.Contains(m.AllowedOrigins, o) {
+				m.AllowedOrigins = append(m.AllowedOrigins, o)
+			}
+		}
+	}
 	m.JWKS, m.JWKSURI = w.JWKS, w.JWKSURI
 	m.IDTokenAlg = w.IDTokenAlg
 	if m.IDTokenAlg == "" && proto.Profile == "" && kind != Machine {

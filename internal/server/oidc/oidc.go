@@ -11,6 +11,7 @@ import (
 	"signet/internal/oauth"
 	"signet/internal/oauth/client"
 	"signet/internal/oauth/keys"
+	"signet/internal/oauth/registration"
 	"signet/internal/server"
 )
 
@@ -32,6 +33,8 @@ type Deps struct {
 	Keys    *keys.Service
 	Clients *client.Service
 	Pages   Pages
+	// Registration lets clients register themselves; nil: none does.
+	Registration *registration.Service
 	// UILocales are the languages that the pages speak (BCP 47), for discovery.
 	UILocales []string
 	// CertificateHeader is the header in which a trusted proxy passes on the client's certificate;
@@ -47,6 +50,7 @@ type Endpoints struct {
 	pages        Pages
 	metadata     document
 	certificates string // header that a proxy passes them in
+	registration *registration.Service
 }
 
 // New returns the endpoints, with the discovery document rendered.
@@ -55,6 +59,7 @@ func New(d Deps) (*Endpoints, error) {
 		return nil, errors.New("oidc: missing dependency")
 	}
 	e := &Endpoints{engine: d.Engine, keys: d.Keys, clients: d.Clients, pages: d.Pages, certificates: d.CertificateHeader}
+	e.registration = d.Registration
 	var err error
 	if e.metadata, err = render(e.describe(d.UILocales)); err != nil {
 		return nil, err
