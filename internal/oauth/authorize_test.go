@@ -95,7 +95,7 @@ func TestAuthorize_Refuses(t *testing.T) {
 		"hybrid":                   {ask(c, "response_type", "code token"), UnsupportedResponseType},
 		"none":                     {ask(c, "response_type", "none"), UnsupportedResponseType},
 		"mode":                     {ask(c, "response_mode", "web_message"), InvalidRequest},
-		"mode jwt":                 {ask(c, "response_mode", "query.jwt"), InvalidRequest},
+		"mode unknown jwt":         {ask(c, "response_mode", "web_message.jwt"), InvalidRequest},
 		"PKCE missing":             {ask(c, "code_challenge", "", "code_challenge_method", ""), InvalidRequest},
 		"PKCE plain":               {ask(c, "code_challenge_method", "plain"), InvalidRequest},
 		"PKCE method missing":      {ask(c, "code_challenge_method", ""), InvalidRequest},
@@ -160,7 +160,7 @@ func TestAuthorize_Ignored(t *testing.T) {
 	c := r.newClient(client.Web, nil)
 	want, err := r.ParseAuthorize(t.Context(), ask(c))
 	check(t, err)
-	for _, name := range []string{"authorization_details", "audience", "dpop_jkt"} {
+	for _, name := range []string{"authorization_details", "audience"} {
 		for _, value := range []string{
 			`{"userinfo":{"sub":{"value":"` + string(r.newUser()) + `"},"phone_number":{"essential":true}}}`,
 			strings.Repeat("[", 100), "[]", "null", "https://else.test", `"><script>`,
@@ -221,13 +221,13 @@ func TestAuthorize_Modes(t *testing.T) {
 	for mode, prefix := range map[string]string{"": testRedirect + "?", "query": testRedirect + "?", "fragment": testRedirect + "#", "form_post": ""} {
 		req, err := r.ParseAuthorize(t.Context(), ask(c, "response_mode", mode))
 		check(t, err)
-		if got := r.Refuse(req, AccessDenied, "no").Location(); !strings.HasPrefix(got, prefix) || (prefix == "") != (got == "") {
+		if got := must(r.Refuse(t.Context(), req, AccessDenied, "no")).Location(); !strings.HasPrefix(got, prefix) || (prefix == "") != (got == "") {
 			t.Errorf("mode %q: %s", mode, got)
 		}
 	}
 	req, err := r.ParseAuthorize(t.Context(), ask(c, "redirect_uri", "https://rp.test/cb?keep=1"))
 	check(t, err)
-	if got := r.Refuse(req, AccessDenied, "").Location(); !strings.HasPrefix(got, "https://rp.test/cb?keep=1&error=access_denied") {
+	if got := must(r.Refuse(t.Context(), req, AccessDenied, "")).Location(); !strings.HasPrefix(got, "https://rp.test/cb?keep=1&error=access_denied") {
 		t.Errorf("registered query lost: %s", got)
 	}
 }

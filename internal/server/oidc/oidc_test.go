@@ -24,6 +24,7 @@ import (
 	"signet/internal/platform/clock"
 	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
@@ -62,7 +63,11 @@ func (p *fakePages) Authorize(w http.ResponseWriter, r *http.Request, req *oauth
 	return p.Respond(w, r, resp)
 }
 
-func (p *fakePages) Respond(w http.ResponseWriter, _ *http.Request, resp *oauth.Response) error {
+func (p *fakePages) Respond(w http.ResponseWriter, r *http.Request, resp *oauth.Response) error {
+	resp, err := p.engine.Deliver(r.Context(), resp)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Location", resp.Location())
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
@@ -92,7 +97,7 @@ var signingKeys struct {
 	rows [][]any
 }
 
-func newRig(t *testing.T, wrap func(*store.DB) *store.DB) *rig {
+func newRig(t *testing.T, wrap func(*store.DB) *store.DB, edit ...func(*oauth.Deps)) *rig {
 	t.Helper()
 	ctx := t.Context()
 	db := storetest.Open(t, store.SQLite)
@@ -113,10 +118,15 @@ func newRig(t *testing.T, wrap func(*store.DB) *store.DB) *rig {
 	if wrap != nil {
 		view = wrap(db)
 	}
-	engine := must(oauth.New(oauth.Deps{
+	deps := oauth.Deps{
 		DB: view, Clock: now, Issuer: issuer, Keys: ks, Clients: clients, Subjects: subjects{}, Audit: log, Seal: sealer,
 		Consents: must(consent.New(consent.Deps{DB: view, Clock: now, Audit: log})), Log: slog.New(slog.DiscardHandler),
-	}))
+		Limits: must(ratelimit.New(ratelimit.Deps{DB: view, Clock: now, Key: sealer.Subkey("ratelimit")})),
+	}
+	for _, e := range edit {
+		e(&deps)
+	}
+	engine := must(oauth.New(deps))
 	pages := &fakePages{engine: engine, login: oauth.Login{User: id.User(user), Session: id.Session(session), AuthTime: now.Now(), AMR: []string{"pwd"}}}
 	e := must(New(Deps{Engine: engine, Keys: ks, Clients: clients, Pages: pages, UILocales: []string{"en", "ko"}}))
 	h := must(server.New(server.Deps{Issuer: issuer, Log: slog.New(slog.DiscardHandler)}, e.Routes()))
@@ -442,7 +452,7 @@ func TestDiscovery(t *testing.T) {
 			}
 			continue
 		}
-		if m["issuer"] != issuer || m["request_parameter_supported"] != false || m["authorization_response_iss_parameter_supported"] != true {
+		if m["issuer"] != issuer || m["request_parameter_supported"] != true || m["authorization_response_iss_parameter_supported"] != true {
 			t.Errorf("%s: %v", path, m)
 		}
 		for name, v := range m {
@@ -467,7 +477,7 @@ func TestCORS(t *testing.T) {
 			req.Header.Set("Access-Control-Request-Method", "POST")
 		}
 	}
-	for _, path := range []string{pathToken, pathUserinfo, pathRevoke} {
+	for _, path := range []string{pathToken, pathUserinfo, pathRevoke, pathPush} {
 		for origin, want := range map[string]string{"https://rp.test": "https://rp.test", "https://evil.test": "", "null": "", "https://rp.test.evil.test": ""} {
 			for _, method := range []string{"OPTIONS", "POST"} {
 				resp := r.do(method, path, nil, from(origin))
@@ -508,6 +518,7 @@ func TestStoreDown_F6(t *testing.T) {
 		"userinfo":   r.do("GET", pathUserinfo, nil, bearerHeader(at)),
 		"refresh":    r.do("POST", pathToken, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {rt}}, auth(string(c), secret)),
 		"authorize":  r.do("GET", pathAuthorize+"?"+ask(c).Encode(), nil, nil),
+		"push":       r.do("POST", pathPush, ask(c), auth(string(c), secret)),
 	} {
 		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Location") != "" {
 			t.Errorf("%s: %d %v", name, resp.StatusCode, resp.Header)
