@@ -46,17 +46,23 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 	ar.RequestedScope, ar.GrantedScope = r.Scopes, p.scopes
 	ar.RequestedAudience, ar.GrantedAudience = r.Resources, p.resources
 	ar.RequestedAt = p.now
-	answer, err := e.provider.NewAuthorizeResponse(ctx, ar, p)
+	var answer fosite.AuthorizeResponder
+	err = e.once(ctx, r, func(ctx context.Context) (err error) {
+		answer, err = e.provider.NewAuthorizeResponse(ctx, ar, p)
+		return err
+	})
 	if err != nil {
 		out := AsError(err)
-		if out.Code == LoginRequired || out.Code == ConsentRequired {
+		if out.Code == LoginRequired || out.Code == ConsentRequired || out.Code == InvalidRequestURI {
 			out.Redirect = r.target()
 		}
 		return nil, out
 	}
 	// RFC 9207 §2 and RFC 6749 §4.1.2: iss always, state if it was sent. fosite's own writer
 	// would add an empty state.
-	return e.respond(r.target(), answer.GetParameters()), nil
+	params := answer.GetParameters()
+	e.addSessionState(params, r, l.Session)
+	return e.respond(r.target(), params), nil
 }
 
 // issuance is what a code is going to stand for.

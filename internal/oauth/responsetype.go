@@ -79,8 +79,9 @@ func checkResponseType(_ context.Context, a *authorization) error {
 	}
 	// OAuth 2.0 Multiple Response Types §5: the query encoding must not be used. Nor is the refusal
 	// sent so: who asks for tokens reads the fragment.
-	if a.target.Mode == ModeQuery && defaultMode(rt) != ModeQuery {
-		a.target.Mode = ModeFragment
+	// JARM §2.3.1 says the same of what is signed.
+	if carrier(a.target.Mode) == ModeQuery && defaultMode(rt) != ModeQuery {
+		a.target.Mode = strings.Replace(a.target.Mode, ModeQuery, ModeFragment, 1)
 		return refuse(InvalidRequest, "response_mode query cannot be used with this response_type.")
 	}
 	return nil
