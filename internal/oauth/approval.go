@@ -79,6 +79,9 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 // Approve records that the user consents to all that the request asks for.
 func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	r.covered = consentMark{}
+	if err := e.clients.Adopt(ctx, r.ClientID); err != nil {
+		return err
+	}
 	err := e.consents.Approve(ctx, user, r.ClientID, r.ConsentScopes(), r.Resources)
 	if errors.Is(err, store.ErrForeignKey) {
 		return noClient().because(err)
