@@ -75,7 +75,7 @@ func TestSector(t *testing.T) {
 	}{
 		"one host":               {Web, []string{"https://a.example/cb", "https://a.example/other"}, "", "a.example"},
 		"ports are no hosts":     {Web, []string{"https://a.example/cb", "https://a.example:8443/cb"}, "", "a.example"},
-		"case":                   {Web, []string{"https://a.example/cb"}, "https://Sector.Example/list", "sector.example"},
+		"host in capitals":       {Web, []string{"https://a.example/cb"}, "https://Sector.example/list", ""},
 		"document for two hosts": {Web, []string{"https://a.example/cb", "https://b.example/cb"}, "https://sector.example/list", "sector.example"},
 		"two hosts":              {Web, []string{"https://a.example/cb", "https://b.example/cb"}, "", ""},
 		"no host":                {Native, []string{"com.example.app:/cb"}, "", ""},
