@@ -29,6 +29,8 @@ func clientDocuments(cfg *config.Config) *client.Documents {
 	}
 	t := terms(cfg)
 	t.RequirePKCE = true
+	// No device grant: whoever asks for a device code is nobody yet, and would make rows.
+	t.GrantTypes = []string{client.GrantAuthorizationCode, client.GrantRefreshToken}
 	return &client.Documents{Terms: t}
 }
 

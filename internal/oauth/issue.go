@@ -48,8 +48,10 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 	ar.RequestedAt = p.now
 	var answer fosite.AuthorizeResponder
 	err = e.once(ctx, r, func(ctx context.Context) (err error) {
-		answer, err = e.provider.NewAuthorizeResponse(ctx, ar, p)
-		return err
+		if answer, err = e.provider.NewAuthorizeResponse(ctx, ar, p); err != nil {
+			return err
+		}
+		return e.clients.Used(ctx, p.client)
 	})
 	if err != nil {
 		out := AsError(err)
