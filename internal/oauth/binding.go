@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"net/http"
 	"slices"
-	"strings"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
@@ -152,10 +151,6 @@ func (e *Engine) provePush(ctx context.Context, call *Call, c *client.Client) (j
 
 // checkBinding reads dpop_jkt (RFC 9449 §10), and the proof of a pushed request: they must agree.
 func checkBinding(ctx context.Context, a *authorization) error {
-	m := a.client.Metadata
-	if (m.DPoPBound || m.CertificateBound) && slices.Contains(strings.Fields(a.get("response_type")), "token") {
-		return refuse(UnsupportedResponseType, "Tokens of this application are bound, so none is handed out through the browser.")
-	}
 	jkt := a.get("dpop_jkt")
 	if jkt != "" && !challenge(jkt) { // the same form: 43 characters of base64url
 		return refuse(InvalidRequest, "dpop_jkt is not a base64url SHA-256.")

@@ -26,18 +26,14 @@ func (e *Engine) codeTTL(c *client.Client) time.Duration {
 	return e.ttl.Code
 }
 
-// checkProfile refuses what the client's profile does not allow (FAPI 2.0 Security Profile §5.3.2.2,
-// Message Signing §5.3.1).
+// checkProfile refuses what the client's profile does not allow (FAPI 2.0 Security Profile §5.3.2.2).
+// checkPushed and checkSigned have seen to pushing and signing.
 func checkProfile(_ context.Context, a *authorization) error {
 	m := a.client.Metadata
 	if !m.UnderFAPI() {
 		return nil
 	}
 	switch {
-	case a.push == nil:
-		return refuse(InvalidRequest, "The application's profile demands a pushed authorization request.")
-	case m.Profile == client.ProfileFAPI2Signing && !a.signed:
-		return refuse(InvalidRequest, "The application's profile demands a signed request object.")
 	case a.client.Public():
 		return refuse(UnauthorizedClient, "The application's profile demands client authentication.")
 	case a.get("response_type") != "code":
