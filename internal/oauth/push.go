@@ -51,6 +51,10 @@ func (e *Engine) Push(ctx context.Context, call Call) (*Pushed, error) {
 	if duplicate(call.Form) != "" {
 		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
 	}
+	// A proof without our nonce is told first, before an assertion is used up.
+	if _, err := e.readProof(&call); err != nil {
+		return nil, AsError(err)
+	}
 	c, err := e.authenticate(ctx, &call)
 	if err != nil {
 		return nil, AsError(err)
