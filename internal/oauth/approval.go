@@ -31,7 +31,8 @@ func (e *Engine) MissingConsent(ctx context.Context, r *Request, user id.User) (
 	if c.Metadata.FirstParty {
 		return nil, nil, nil
 	}
-	if impersonable(c, r.RedirectURI) {
+	// What the details say is not kept with the consent, so they are asked about each time (RFC 9396 §12).
+	if impersonable(c, r.RedirectURI) || len(r.Details) > 0 {
 		return r.ConsentScopes(), r.Resources, nil
 	}
 	have, err := e.consents.Find(ctx, user, r.ClientID)
