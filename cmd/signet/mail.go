@@ -122,7 +122,10 @@ func mailList(o *options) *cobra.Command {
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), append([]outbox.Item{}, list...))
 				}
-				return printMails(cmd.OutOrStdout(), list, f.State)
+				none := map[outbox.State]string{
+					outbox.Pending: "No mail waits.", outbox.Dead: "No mail was given up.", "": "No mail was sent in the last week.",
+				}[f.State]
+				return printMessages(cmd.OutOrStdout(), list, none)
 			})
 		},
 	}
@@ -135,7 +138,7 @@ func mailList(o *options) *cobra.Command {
 	return cmd
 }
 
-func printMails(w io.Writer, list []outbox.Item, state outbox.State) error {
+func printMessages(w io.Writer, list []outbox.Item, none string) error {
 	var rows [][]string
 	for _, i := range list {
 		stands := string(i.State)
@@ -148,7 +151,6 @@ func printMails(w io.Writer, list []outbox.Item, state outbox.State) error {
 		}
 		rows = append(rows, []string{i.ID, stands, strconv.Itoa(i.Attempts), when(i.CreatedAt), when(next), when(i.Expires), i.Recipient, i.LastError})
 	}
-	none := map[outbox.State]string{outbox.Pending: "No mail waits.", outbox.Dead: "No mail was given up.", "": "No mail was sent in the last week."}[state]
 	return printTable(w, none, []string{"ID", "STATE", "ATTEMPTS", "WRITTEN", "NEXT OR ENDED", "EXPIRES", "TO", "LAST FAILURE"}, rows)
 }
 
