@@ -2,7 +2,7 @@
 // signs in and allows, keys, and a place where results go.
 import { createServer } from 'node:http'
 import { createServer as createTLSServer } from 'node:https'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -56,14 +56,63 @@ export class Visitor extends Person {
   async leave (url) { return await this.visit(url) ?? await this.submit({}, ['answer', 'leave']) }
 }
 
+/** A person in a browser that follows wherever an application and the provider send it. */
+export class Surfer extends Person {
+  async visit (url, init) {
+    this.hops = []
+    for (let hop = 0; hop < 20; hop++) {
+      this.hops.push(String(url))
+      const answer = await this.request(url, init)
+      init = undefined
+      const location = answer.headers.get('location')
+      if (location) {
+        await answer.body?.cancel()
+        url = new URL(location, url)
+        if (url.port === '9') return url // nobody is there
+        continue
+      }
+      this.url = String(url)
+      this.status = answer.status
+      this.headers = answer.headers
+      this.html = await answer.text()
+      const here = new URL(url).origin
+      const out = here === this.issuer && forms(this.html).find((form) => /^https?:/.test(form.action ?? '') && new URL(form.action).origin !== here)
+      if (!out) return undefined
+      url = out.action // as the page's script would
+      init = { method: 'POST', body: new URLSearchParams(out.fields), headers: { origin: this.issuer } }
+    }
+    throw new Error(`redirected too often, last to ${url}`)
+  }
+
+  /** Opens a page of an application, and signs in and allows where the provider asks. */
+  async signIn (url) {
+    await this.visit(url)
+    for (let step = 0; step < 5 && new URL(this.url).origin === this.issuer; step++) {
+      if (/name="identifier"/.test(this.html)) await this.submit({ identifier: email, password })
+      else await this.submit({}, ['answer', 'allow'])
+    }
+  }
+
+  async leave (url) { return await this.visit(url) ?? await this.submit({}, ['answer', 'leave']) }
+
+  /** Signs out at the provider's own page. */
+  async signOutAt (issuer) {
+    await this.visit(`${issuer}/oauth2/logout`)
+    await this.submit({}, ['answer', 'leave'])
+  }
+}
+
 /** A key pair as JWKs, for what the algorithm is for. */
 export function keyPair (kid, alg = 'ES256', use = 'sig') {
-  const { publicKey, privateKey } = alg.startsWith('RSA') || /^[PR]S/.test(alg)
+  const { publicKey, privateKey } = /^[PR]S/.test(alg)
     ? generateKeyPairSync('rsa', { modulusLength: 2048 })
     : generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const more = { kid, alg, use }
+  const more = { kid, use, ...(use === 'sig' && { alg }) }
   return { public: { ...publicKey.export({ format: 'jwk' }), ...more }, private: { ...privateKey.export({ format: 'jwk' }), ...more } }
 }
+
+/** The private key of a pair, for programs that want a file. */
+export const pem = (pair) => createPrivateKey({ key: pair.private, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' })
 
 /** https in the place of a program that speaks http only; `answer` may say something itself. */
 async function front (port, answer) {
@@ -119,6 +168,7 @@ async function personService (issuer) {
 export class Rig {
   constructor (client) {
     this.client = client
+    this.here = join(root, 'test/interop')
     this.results = new Map()
     this.closers = []
   }
@@ -131,9 +181,12 @@ export class Rig {
     const { client } = this
     this.dir = folder('interop')
     this.closers.push(() => this.dir.remove())
-    this.keys = { sig: keyPair('interop-1'), rsa: keyPair('interop-rsa', 'RSA-OAEP-256', 'enc') }
+    this.keys = { sig: keyPair('interop-1'), rs: keyPair('interop-rs', 'RS256'), rsa: keyPair('interop-rsa', 'RSA', 'enc') }
     this.ca = readFileSync(join(tls, 'cert.pem'), 'utf8')
-    this.port = await freePort() // of the application, if it has one
+    // Where applications of the client listen, if it has any.
+    this.ports = []
+    while (this.ports.length < (client.ports ?? 1)) this.ports.push(await freePort())
+    this.port = this.ports[0]
     if (client.front) {
       this.front = await front(this.port, client.answer?.bind(client, this))
       this.closers.push(() => this.front.close())
@@ -143,7 +196,7 @@ export class Rig {
     this.issuer = place.issuer
     const mtlsPort = client.https && await freePort()
     const sections = client.config({
-      port: this.port, app: `http://localhost:${this.port}`, front: this.front?.url, issuer: this.issuer, dir: this.dir.path,
+      ports: this.ports, app: `http://localhost:${this.port}`, front: this.front?.url, issuer: this.issuer, dir: this.dir.path,
       callback, bye, secret, audience, jwks: { keys: Object.values(this.keys).map((pair) => pair.public) },
       mtls: client.https && { listen: `127.0.0.1:${mtlsPort}`, url: `https://localhost:${mtlsPort}` },
       certificate: this.certificate && { ...createPublicKey(this.certificate.cert).export({ format: 'jwk' }), kid: 'certificate', use: 'sig', x5c: this.certificate.x5c }
@@ -186,7 +239,7 @@ export class Rig {
   get env () {
     return {
       ISSUER: this.issuer, PERSON: this.service.url, CALLBACK: callback, BYE: bye, SECRET: secret, AUDIENCE: audience,
-      EMAIL: email, NAME: name, KEY: JSON.stringify(this.keys.sig.private), APP: `http://localhost:${this.port}`
+      EMAIL: email, CA: join(tls, 'cert.pem'), NAME: name, KEY: JSON.stringify(this.keys.sig.private), APP: `http://localhost:${this.port}`
     }
   }
 

@@ -176,9 +176,9 @@ export async function run (rig) {
 
   await flow('encryption', async () => {
     const config = await discover('encrypted')
-    const { kid, alg, use, ...jwk } = rig.keys.rsa.private
+    const { kid, use, ...jwk } = rig.keys.rsa.private
     const decryption = await crypto.subtle.importKey('jwk', jwk, { name: 'RSA-OAEP', hash: 'SHA-256' }, false, ['decrypt'])
-    oidc.enableDecryptingResponses(config, ['A256GCM'], { key: decryption, kid, alg })
+    oidc.enableDecryptingResponses(config, ['A256GCM'], { key: decryption, kid, alg: 'RSA-OAEP-256' })
     const { tokens } = await signIn(config)
     assert.equal(tokens.id_token.split('.').length, 5)
     await knows(config, tokens)
