@@ -24,6 +24,7 @@ import (
 	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
 	"signet/internal/platform/outbox"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
@@ -124,7 +125,8 @@ func join(t testing.TB, db, engineDB *store.DB, now *clock.Fake) *rig {
 	}))
 	e := must(New(Deps{
 		DB: engineDB, Clock: now, Issuer: testIssuer, Keys: ks, Clients: clients, Consents: consents, Subjects: p, Audit: log, Logout: told,
-		Seal: sealer, Log: slog.New(slog.DiscardHandler),
+		Seal: sealer, Log: slog.New(slog.DiscardHandler), Limits: must(ratelimit.New(ratelimit.Deps{DB: engineDB, Clock: now, Key: sealer.Subkey("ratelimit")})),
+		Trust: testTrust(t), Resolver: p, Policy: Policy{DetailTypes: map[string]string{"payment": "Make a payment", "files": "Use files"}},
 	}))
 	return &rig{Engine: e, t: t, db: db, clock: now, clients: clients, keys: ks, secrets: map[id.Client]string{}, people: p, outbox: box}
 }
