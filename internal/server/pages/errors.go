@@ -3,6 +3,7 @@ package pages
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"signet/internal/oauth"
@@ -87,6 +88,9 @@ func (p *Pages) Refused(w http.ResponseWriter, r *http.Request, e *oauth.Error) 
 		}
 	case strings.HasSuffix(r.URL.Path, "/logout"):
 		key = "error.logout"
+	case e.Code == oauth.InvalidRequestURI: // mostly a page that was opened again
+		key = "error.request_uri"
+	case slices.Contains([]string{oauth.InvalidRequestObject, oauth.RequestNotSupported, oauth.RequestURINotSupported}, e.Code):
 	default:
 		key, facts = p.blame(r, loc, form.Get("client_id"), form.Get("redirect_uri"))
 	}
