@@ -259,7 +259,12 @@ func TestLogout_ByAnApplication(t *testing.T) {
 		}
 		b.get("/account").at(200, "/login")
 		b = s.signedIn("alice")
-		leave(b, hint(b), "https://evil.test/bye").at(200, "/logged-out")
+		// An address that is not registered: nobody is sent there, nor signed out without a question.
+		p = leave(b, hint(b), "https://evil.test/bye").at(200, "/logout")
+		if !strings.Contains(p.body, "want to sign out") {
+			t.Errorf("the question is %q", p.body)
+		}
+		b.submit(p, "/logout", "answer", "leave").at(200, "/logged-out")
 
 		// A hint about another session: asked first, then back to the application.
 		other, b := s.signedIn("alice"), s.signedIn("alice")
@@ -274,7 +279,7 @@ func TestLogout_ByAnApplication(t *testing.T) {
 
 		parts := strings.Split(hint(other), ".")
 		forged := parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + parts[2]
-		if p := leave(other, forged, bye); p.StatusCode != 400 || p.heading() != "The sign-out request cannot be used" {
+		if p := leave(other, forged, bye); p.StatusCode != 400 || p.heading() != "The sign-out request cannot be used" || !strings.Contains(p.body, "We cannot sign you out") {
 			t.Errorf("forged: %d %q", p.StatusCode, p.heading())
 		}
 		if p := leave(s.browser(), hint(other), bye); p.Header.Get("Location") != bye+"?state=a%26b" {

@@ -340,7 +340,7 @@ func TestFormPost_PageAndPolicy(t *testing.T) {
 		}
 		p = b.login(p, "alice")
 		action, form := p.form("/cb")
-		if p.StatusCode != 200 || action != callback || form.Get("code") == "" || form.Get("state") != `"><script>` || form.Get("iss") != s.url || len(form) != 3 {
+		if p.StatusCode != 200 || action != callback || form.Get("code") == "" || form.Get("state") != `"><script>` || form.Get("iss") != s.url || form.Get("session_state") == "" || len(form) != 4 {
 			t.Errorf("%d %s %v", p.StatusCode, action, form)
 		}
 		if csp := p.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://rp.test;") || strings.Contains(csp, "unsafe") {

@@ -119,6 +119,9 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 	left := p.view(at("/logged-out"), loc, "logged_out.title")
 	left.Data = message{Text: []string{loc.T("logged_out.text")}, Link: &action{URL: "/login", Text: loc.T("logged_out.again")}}
 	add("logged-out", "message", 200, left)
+	told := p.view(at("/logged-out"), loc, "logged_out.title")
+	told.Data = farewellData{Apps: []string{"Calendar", "Wiki"}, URL: "/login", Link: loc.T("logged_out.again")}
+	add("farewell", "farewell", 200, told)
 	done := p.page(sign, v, "done.title")
 	done.Data = message{Text: []string{loc.T("done.text")}, Link: &action{URL: "https://wiki.example.com", Text: loc.T("done.app"), External: true}}
 	add("done", "message", 200, done)
