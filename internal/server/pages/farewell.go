@@ -28,17 +28,20 @@ func (p *Pages) farewell(w http.ResponseWriter, r *http.Request, f oauth.Farewel
 	return p.render(w, http.StatusOK, "farewell", v)
 }
 
+// farewellData is what the page says.
+type farewellData struct {
+	Apps, Frames []string
+	Onward       bool         // goes on by itself
+	URL          template.URL // registered, or ours
+	Link         string
+}
+
 func (p *Pages) farewellView(r *http.Request, f oauth.Farewell, l signin.Leave) (*view, error) {
 	loc := p.texts.of(r, &signin.Journey{Leave: &l})
 	v := p.view(r, loc, "logged_out.title")
 	v.Path = loggedOutPath // a language switch cannot repeat this page
 	v.frames = f.Frames
-	data := struct {
-		Apps, Frames []string
-		Onward       bool
-		URL          template.URL // registered, or ours
-		Link         string
-	}{f.Apps, f.Frames, l.Location != "", "/login", loc.T("logged_out.again")}
+	data := farewellData{f.Apps, f.Frames, l.Location != "", "/login", loc.T("logged_out.again")}
 	if data.Onward {
 		name, err := p.nameOf(r, l)
 		if err != nil {
