@@ -114,6 +114,9 @@ func checkNonce(_ context.Context, a *authorization) error {
 	if nonce == "" && a.req.has(typeIDToken) {
 		return refuse(InvalidRequest, "nonce is missing: this response_type needs one.")
 	}
+	if a.req.has(typeIDToken) && !slices.Contains(a.req.Scopes, ScopeOpenID) {
+		return refuse(InvalidScope, "This response_type needs the scope openid.") // OIDC Core §3.2.2.1
+	}
 	a.req.Nonce = nonce
 	return nil
 }
