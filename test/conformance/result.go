@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (p planResult) save(dir string) error {
 }
 
 // explanation says why a result other than success is right. Plan, module and condition are
-// patterns as of path.Match.
+// patterns as --modules takes them.
 type explanation struct {
 	Plan      string `json:"plan"`
 	Module    string `json:"module"`
@@ -143,17 +142,11 @@ func readExpected(file string) ([]explanation, error) {
 
 // applies says whether the explanation speaks of a module of a plan.
 func (e explanation) applies(plan, module string) bool {
-	return matches(e.Plan, plan) && matches(e.Module, module)
+	return matchesAny(e.Plan, plan) && matchesAny(e.Module, module)
 }
 
 func (e explanation) covers(plan, module string, f finding) bool {
-	return e.applies(plan, module) && e.Result == f.Result && matches(e.Condition, f.Condition)
-}
-
-// matches is path.Match, where no pattern means anything.
-func matches(pattern, name string) bool {
-	ok, err := path.Match(pattern, name)
-	return pattern == "" || err == nil && ok
+	return e.applies(plan, module) && e.Result == f.Result && matchesAny(e.Condition, f.Condition)
 }
 
 // explain finds the explanation of a finding.
