@@ -540,12 +540,12 @@ func (down) Query(context.Context, string, ...any) (store.Rows, error) { return 
 func (down) QueryRow(context.Context, string, ...any) store.Row        { return down{} }
 func (down) Scan(...any) error                                         { return errDown }
 
-func FuzzParseBearer(f *testing.F) {
+func FuzzParseToken(f *testing.F) {
 	for _, s := range []string{"Bearer abc", "bearer  a.b-c_~+/=", "Bearer", "Bearer ", "Basic x", "Bearer a b", "Bearer a\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		token, ok := parseBearer(header)
+		_, token, _, ok := parseToken(header)
 		if ok && (token == "" || strings.ContainsAny(token, " \t\r\n\x00,\"") || !strings.HasSuffix(header, token)) {
 			t.Fatalf("%q gave %q", header, token)
 		}
