@@ -33,25 +33,44 @@ func (p *Pages) consentForm(w http.ResponseWriter, r *http.Request) error {
 	if len(asked)+len(resources) == 0 { // prompt=consent: asked again for what is granted
 		asked, granted, resources, held = granted, nil, held, nil
 	}
-	meta := v.client.Metadata
-	data := struct {
-		New, Old      []permission
-		Seen, Login   string
-		Policy, Terms string
-		Who           person
-	}{
-		New:  append(p.permissions(v, apis, asked), resourceNames(v.loc, apis, resources)...),
-		Old:  append(p.permissions(v, apis, granted), resourceNames(v.loc, apis, held)...),
-		Seen: seenConsent(v), Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account),
+	page.Data = consentData{
+		New:     append(p.permissions(v, apis, asked), resourceNames(v.loc, apis, resources)...),
+		Old:     append(p.permissions(v, apis, granted), resourceNames(v.loc, apis, held)...),
+		Details: detailsInWords(p.d.Engine.Details(v.j.Request)),
+		Seen:    seenConsent(v), Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account),
+		Origin: p.originOf(v.loc, v.client),
 	}
-	if safeLink(meta.PolicyURI) {
-		data.Policy = meta.PolicyURI
-	}
-	if safeLink(meta.TOSURI) {
-		data.Terms = meta.TOSURI
-	}
-	page.Data = data
 	return p.render(w, http.StatusOK, "consent", page)
+}
+
+// consentData is what the consent page shows.
+type consentData struct {
+	New, Old    []permission
+	Details     []detailWords
+	Seen, Login string
+	Who         person
+	Origin      origin
+}
+
+// origin says who made an application, as far as anybody here knows.
+type origin struct {
+	Text    string
+	Warning bool // nobody here knows
+}
+
+// originOf is the sentence about who vouches for the application. Who registered itself, or is a
+// document somewhere, calls itself what it likes: then the sentence names the host, which it cannot
+// choose (RFC 7591 §5).
+func (p *Pages) originOf(loc *locale, c *client.Client) origin {
+	switch {
+	case c.ManagedBy == client.ManagedByDocument:
+		return origin{loc.T("consent.document", "Site", c.DocumentHost(), "Here", p.host), true}
+	case c.Metadata.Quarantined:
+		return origin{loc.T("consent.unverified", "Here", p.host), true}
+	case c.ManagedBy == client.ManagedByItself:
+		return origin{Text: loc.T("consent.let_in", "Host", p.host)}
+	}
+	return origin{Text: loc.T("consent.made_by", "Host", p.host)}
 }
 
 // consentAnswer takes a yes or a no, nothing else: who allows what to whom comes from the
@@ -80,7 +99,8 @@ func (p *Pages) consentAnswer(w http.ResponseWriter, r *http.Request) error {
 
 // seenConsent stands for what the page showed to whom; like seenSession it has no authority.
 func seenConsent(v *visit) string {
-	parts := slices.Concat([]string{"consent", string(v.sess.ID)}, v.owed.Scopes, []string{""}, v.owed.Resources)
+	parts := slices.Concat([]string{"consent", string(v.sess.ID)}, v.owed.Scopes, []string{""}, v.owed.Resources,
+		[]string{"", string(v.j.Request.Details)})
 	return id.Digest(strings.Join(parts, "\x00"))
 }
 

@@ -139,7 +139,7 @@ func (p *Pages) Routes() []server.Route {
 		p.signUpRoutes(), p.verifyRoutes(), p.landingRoutes(), p.inviteRoutes(), p.termsRoutes(),
 		p.recoveryRoutes(), p.mailCodeRoutes(), p.addressRoutes(), p.notMeRoutes(), p.activityRoutes(), p.dataRoutes(),
 		p.deviceRoutes(), p.mfaRoutes(), p.enrollRoutes(), p.securityRoutes(),
-		p.passkeyRoutes(), p.upstreamRoutes(), p.mailboxRoutes(), p.brandingRoutes(),
+		p.clientLogoRoutes(), p.passkeyRoutes(), p.upstreamRoutes(), p.mailboxRoutes(), p.brandingRoutes(),
 	)
 }
 

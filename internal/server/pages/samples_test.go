@@ -44,6 +44,20 @@ func testVisit(loc *locale) *visit {
 	}
 }
 
+// strangers are applications that nobody here registered.
+func strangers() map[string]*client.Client {
+	m := client.Metadata{
+		LogoURI: "https://new.example.net/logo.png", PolicyURI: "https://new.example.net/privacy", TOSURI: "https://new.example.net/terms",
+	}
+	quarantined := m
+	quarantined.Quarantined = true
+	return map[string]*client.Client{
+		"token":       {ID: "c2", Name: "New <App>", ManagedBy: client.ManagedByItself, Metadata: m},
+		"quarantined": {ID: "c3", Name: "New <App>", ManagedBy: client.ManagedByItself, Metadata: quarantined},
+		"document":    {ID: "https://agent.example.org/client.json", Name: "Agent", ManagedBy: client.ManagedByDocument, Metadata: m},
+	}
+}
+
 // sample is a page in one state.
 type sample struct {
 	name, page string
@@ -101,17 +115,22 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 	add("select", "select", 200, selection)
 
 	asking := p.page(at(journeyPath(v.j.ID, "consent")), v, "consent.title")
-	asking.Data = struct {
-		New, Old      []permission
-		Seen, Login   string
-		Policy, Terms string
-		Who           person
-	}{
+	asking.Data = consentData{
 		New: p.permissions(v, &client.APIs{}, v.j.Request.Scopes[1:]), Old: p.permissions(v, &client.APIs{}, v.j.Request.Scopes[:1]),
-		Seen: "seen", Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account),
-		Policy: "https://wiki.example.com/privacy", Terms: "https://wiki.example.com/terms",
+		Seen: "seen", Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account), Origin: p.originOf(loc, v.client),
 	}
 	add("consent", "consent", 200, asking)
+	for name, c := range strangers() {
+		one := *v
+		one.client = c
+		page := p.page(at(journeyPath(v.j.ID, "consent")), &one, "consent.title")
+		page.Data = consentData{
+			New: p.permissions(v, &client.APIs{}, v.j.Request.Scopes), Details: []detailWords{{"Start a payment", []string{"amount: 12.00 EUR"}}},
+			Seen: "seen", Login: journeyPath(v.j.ID, "login"), Who: personOf(*v.owed.Account), Origin: p.originOf(loc, c),
+		}
+		add("consent-"+name, "consent", 200, page)
+	}
+	login("login-stranger", 200, func(one *visit, page *view) { page.App = appView(strangers()["quarantined"], "new.example.net") })
 
 	leaving := p.view(at("/logout"), loc, "logout.title")
 	leaving.Data = struct{ Who person }{personOf(m.account)}

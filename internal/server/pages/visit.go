@@ -165,13 +165,37 @@ func (p *Pages) page(r *http.Request, v *visit, title string) *view {
 }
 
 // app is an application as people see it.
-type app struct{ Name, Host, Initial string }
+type app struct {
+	Name, Host, Initial string
+	Logo                string // path of our copy
+	// Policy and Terms are its own, of an application that is not ours (OIDC Registration §2).
+	Policy, Terms string
+}
 
 func (p *Pages) appOf(v *visit) *app {
 	if v.j.Request == nil || v.client == nil {
 		return nil
 	}
-	return &app{Name: v.client.Name, Host: landsAt(v.loc, v.j.Request.RedirectURI), Initial: initial(v.client.Name)}
+	return appView(v.client, landsAt(v.loc, v.j.Request.RedirectURI))
+}
+
+// appView is the application, which leads to host.
+func appView(c *client.Client, host string) *app {
+	m := c.Metadata
+	a := &app{Name: c.Name, Host: host, Initial: initial(c.Name)}
+	if m.LogoURI != "" {
+		a.Logo = logoPath(c)
+	}
+	if m.FirstParty {
+		return a
+	}
+	if safeLink(m.PolicyURI) {
+		a.Policy = m.PolicyURI
+	}
+	if safeLink(m.TOSURI) {
+		a.Terms = m.TOSURI
+	}
+	return a
 }
 
 // landsAt says where a redirect URI leads, in words that a person can check.
