@@ -32,6 +32,8 @@ func clientCommand(o *options) *cobra.Command {
 			func(ctx context.Context, s *client.Service, cid id.Client) error { return s.Disable(ctx, cid) }),
 		clientSimple(o, "enable", "Make a disabled client usable again", "enabled",
 			func(ctx context.Context, s *client.Service, cid id.Client) error { return s.Enable(ctx, cid) }),
+		clientSimple(o, "approve", "End the quarantine of a client that registered itself", "approved",
+			func(ctx context.Context, s *client.Service, cid id.Client) error { return s.Approve(ctx, cid) }),
 		clientSimple(o, "delete", "Delete a client with everything that people granted it", "deleted",
 			func(ctx context.Context, s *client.Service, cid id.Client) error { return s.Delete(ctx, cid) }),
 	)
@@ -139,7 +141,11 @@ func clientList(o *options) *cobra.Command {
 				}
 				rows := make([][]string, len(list))
 				for i, c := range list {
-					rows[i] = []string{string(c.ID), string(c.Kind), string(c.Status), c.ManagedBy, when(c.CreatedAt), c.Name}
+					status := string(c.Status)
+					if c.Active() && c.Metadata.Quarantined {
+						status = "quarantined"
+					}
+					rows[i] = []string{string(c.ID), string(c.Kind), status, c.ManagedBy, when(c.CreatedAt), c.Name}
 				}
 				return printTable(cmd.OutOrStdout(), "There are no clients yet: signet client create --help",
 					[]string{"CLIENT ID", "KIND", "STATUS", "MANAGED BY", "CREATED", "NAME"}, rows)

@@ -86,7 +86,7 @@ func rootCommand(began *bool) *cobra.Command {
 	o.bind(root)
 	root.AddCommand(
 		devCommand(o), serveCommand(o), migrateCommand(o), configCommand(o), versionCommand(),
-		userCommand(o), clientCommand(o), apiCommand(o), keyCommand(o), mailCommand(o), logoutCommand(o), auditCommand(o),
+		userCommand(o), clientCommand(o), registrationTokenCommand(o), apiCommand(o), keyCommand(o), mailCommand(o), logoutCommand(o), auditCommand(o),
 	)
 	return root
 }
