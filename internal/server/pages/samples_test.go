@@ -140,7 +140,7 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 	add("logged-out", "message", 200, left)
 	told := p.view(at("/logged-out"), loc, "logged_out.title")
 	told.Data = farewellData{Apps: []string{"Calendar", "Wiki"}, URL: "/login", Link: loc.T("logged_out.again")}
-	add("farewell", "farewell", 200, told)
+	add("logged-out-told", "farewell", 200, told)
 	done := p.page(sign, v, "done.title")
 	done.Data = message{Text: []string{loc.T("done.text")}, Link: &action{URL: "https://wiki.example.com", Text: loc.T("done.app"), External: true}}
 	add("done", "message", 200, done)
