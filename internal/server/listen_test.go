@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -103,5 +104,39 @@ func TestCertificate_NothingBelowTLS12(t *testing.T) {
 		}
 		_ = a.Close()
 		_ = b.Close()
+	}
+}
+
+// TestCertificate_Suites: of TLS 1.2 the suites of RFC 9325 §4.2 and no other (FAPI 2.0 Security Profile
+// §5.2.2; fapi2 ensure-holder-of-key-required); a client's certificate is asked for at its own listener.
+func TestCertificate_Suites(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	cert, key := writeCertificate(t, t.TempDir(), 1, now.AddDate(1, 0, 0), now)
+	c, err := LoadCertificate(cert, key, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := 0
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
+			continue
+		}
+		a, b := net.Pipe()
+		go func() { _ = tls.Server(a, c.TLS()).Handshake() }()
+		err := tls.Client(b, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}).Handshake()
+		if wanted := slices.Contains(suites12, suite.ID); err == nil {
+			if good++; !wanted {
+				t.Errorf("%s is accepted", suite.Name)
+			}
+		}
+		_ = a.Close()
+		_ = b.Close()
+	}
+	if good == 0 {
+		t.Error("no suite is accepted")
+	}
+	if c.TLS().ClientAuth != tls.NoClientCert || c.MutualTLS().ClientAuth != tls.RequestClientCert || c.MutualTLS().MinVersion != tls.VersionTLS12 {
+		t.Error("certificates are asked for at the wrong listener")
 	}
 }

@@ -505,3 +505,30 @@ func BenchmarkServer_Door(b *testing.B) {
 		s.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
+
+// TestServer_Alias: under the name where a proxy asks for certificates there are protocol endpoints and
+// nothing else: no pages, and no discovery of another issuer.
+func TestServer_Alias(t *testing.T) {
+	t.Parallel()
+	doc := Route{Method: "GET", Path: "/doc", Area: Protocol, Document: true, Handler: echo}
+	s, err := New(Deps{Issuer: issuer, Alias: "https://mtls.id.example.com", Log: slog.New(slog.DiscardHandler)}, append(testRoutes(), doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		method, path, host string
+		want               int
+	}{
+		{"POST", "/token", "mtls.id.example.com", 200}, {"POST", "/token", "MTLS.ID.EXAMPLE.COM:443", 200}, {"POST", "/token", "id.example.com", 200},
+		{"GET", "/doc", "id.example.com", 200}, {"GET", "/doc", "mtls.id.example.com", 421},
+		{"GET", "/", "mtls.id.example.com", 421}, {"POST", "/open", "mtls.id.example.com", 421}, {"GET", "/nowhere", "mtls.id.example.com", 404},
+		{"POST", "/token", "mtls.id.example.com:8443", 421}, {"POST", "/token", "else.example.com", 421},
+	} {
+		if w := do(s, tc.method, tc.path, nil, "Host", tc.host); w.Code != tc.want {
+			t.Errorf("%s %s at %s: %d, want %d", tc.method, tc.path, tc.host, w.Code, tc.want)
+		}
+	}
+	if _, err := New(Deps{Issuer: issuer, Alias: "mtls", Log: slog.New(slog.DiscardHandler)}, testRoutes()); err == nil {
+		t.Error("an alias that is no origin")
+	}
+}
