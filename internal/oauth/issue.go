@@ -20,18 +20,13 @@ import (
 func isNoRows(err error) bool { return errors.Is(err, store.ErrNoRows) }
 
 // Issue answers an authorization request with a code, or what else its response type names. It is
-// the only way to one. It reads the
-// client and its registration anew, and its single write succeeds only while the user is active,
-// the session is live and the consent stands: a journey may be days older than its last click.
-// An error that the application may hear carries its Redirect.
+// the only way to one. It reads the client and its registration anew, and its single write succeeds
+// only while the user is active, the session is live and the consent stands: a journey may be days
+// older than its last click. An error that the application may hear carries its Redirect.
 func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, error) {
 	p, err := e.prepare(ctx, r, l)
 	if err != nil {
-		out := AsError(err)
-		if out.Code != TemporarilyUnavailable && out.Code != ServerError && out.Code != InvalidClient {
-			out.Redirect = r.target()
-		}
-		return nil, out
+		return nil, r.refusal(err)
 	}
 	redirect, err := url.Parse(r.RedirectURI)
 	if err != nil {
@@ -54,17 +49,23 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 		return e.clients.Used(ctx, p.client)
 	})
 	if err != nil {
-		out := AsError(err)
-		if out.Code == LoginRequired || out.Code == ConsentRequired || out.Code == InvalidRequestURI {
-			out.Redirect = r.target()
-		}
-		return nil, out
+		return nil, r.refusal(err)
 	}
 	// RFC 9207 §2 and RFC 6749 §4.1.2: iss always, state if it was sent. fosite's own writer
 	// would add an empty state.
 	params := answer.GetParameters()
 	e.addSessionState(params, r, l.Session)
 	return e.respond(r.target(), params), nil
+}
+
+// refusal says that the application may hear of an error, unless it is a fault of ours or the
+// application itself is gone.
+func (r *Request) refusal(err error) *Error {
+	out := AsError(err)
+	if out.Code != TemporarilyUnavailable && out.Code != ServerError && out.Code != InvalidClient {
+		out.Redirect = r.target()
+	}
+	return out
 }
 
 // issuance is what a code is going to stand for.
@@ -78,6 +79,10 @@ type issuance struct {
 	resources []string
 	consent   int64 // version of the consent that covers it; 0 = none needed
 	now       time.Time
+
+	grant grantDraft
+	flow  *flow   // what goes through the browser beside the code; nil where that is nothing
+	row   *opaque // of the access token that does
 }
 
 // prepare reads everything that may have changed since the request was parsed.
@@ -112,7 +117,7 @@ func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, e
 	if p.consent, err = e.consentVersion(ctx, c, r, l.User); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return p, e.front(ctx, p)
 }
 
 // noClient is the answer where an application is gone that was there when the request was checked.
