@@ -34,7 +34,7 @@ var (
 	textParams = []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "display",
 		"login_hint", "ui_locales", "claims_locales", "acr_values", "id_token_hint", "code_challenge", "code_challenge_method",
-		"dpop_jkt", "registration", "audience",
+		"dpop_jkt", "registration",
 	}
 )
 
