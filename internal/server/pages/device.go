@@ -28,7 +28,10 @@ func (p *Pages) deviceRoutes() []server.Route {
 }
 
 // deviceOutcomes are what ?done= may say.
-var deviceOutcomes = map[string]string{"allowed": "device.allowed", "denied": "device.denied"}
+var deviceOutcomes = map[string]struct{ title, text string }{
+	"allowed": {"device.allowed.title", "device.allowed.text"},
+	"denied":  {"device.denied.title", "device.denied.text"},
+}
 
 // deviceTarget is the page with a code filled in. Only what can be a code gets into the address.
 func deviceTarget(typed string) string {
@@ -49,16 +52,20 @@ func (p *Pages) deviceForm(w http.ResponseWriter, r *http.Request) error {
 	if m == nil || err != nil {
 		return err
 	}
-	if key := deviceOutcomes[query.Get("done")]; key != "" {
-		v := p.view(r, m.loc, key+".title")
-		v.Data = message{Text: []string{m.loc.T(key + ".text")}, Link: &action{URL: "/account/applications", Text: m.loc.T("device.applications")}}
-		return p.render(w, http.StatusOK, "message", v)
+	if done, ok := deviceOutcomes[query.Get("done")]; ok {
+		return p.render(w, http.StatusOK, "message", p.deviceDone(r, m, done.title, done.text))
 	}
 	v := p.deviceView(r, m)
 	if code, ok := oauth.ParseUserCode(query.Get("user_code")); ok {
 		v.typed.Set("user_code", oauth.ShowUserCode(code))
 	}
 	return p.showDevice(w, http.StatusOK, v)
+}
+
+func (p *Pages) deviceDone(r *http.Request, m *member, title, text string) *view {
+	v := p.view(r, m.loc, title)
+	v.Data = message{Text: []string{m.loc.T(text)}, Link: &action{URL: "/account/applications", Text: m.loc.T("device.applications")}}
+	return v
 }
 
 func (p *Pages) deviceView(r *http.Request, m *member) *view {
