@@ -18,6 +18,9 @@ type token struct {
 	Subject string `json:"sub"`
 	Client  string `json:"client_id"`
 	Scope   string `json:"scope"`
+	// How and when the person signed in; empty for a program that acts for itself.
+	ACR      string `json:"acr"`
+	AuthTime int64  `json:"auth_time"`
 }
 
 // guard lets requests through that carry a token of issuer for audience.

@@ -160,6 +160,13 @@ for (const [name, things] of [['flask-api', 'notes'], ['go-api', 'tasks']]) {
         assert.match(refused.challenge, /^Bearer/, why)
       }
 
+      if (name === 'go-api') { // RFC 9470 §3: a program has not signed in with two factors
+        const more = await call('/tasks/export', good)
+        assert.equal(more.status, 401)
+        assert.equal(more.body.error, 'insufficient_user_authentication')
+        assert.match(more.challenge, /^Bearer error="insufficient_user_authentication".*acr_values="urn:signet:acr:2fa", max_age="300"$/)
+      }
+
       // A token for another API is none for this one.
       const elsewhere = `https://${name}.example.com/`
       await provider.cli('api', 'create', '--audience', elsewhere, '--name', 'Elsewhere', '--scope', `${name}:read=Read elsewhere`)
