@@ -56,6 +56,12 @@ func (a *App) RP(t testing.TB, kind client.Kind, change ...func(*client.Metadata
 	return rp
 }
 
+// Known is an application that is not registered by RP: one that registered itself, say.
+func (a *App) Known(t testing.TB, cid, secret, redirect, scope string) *RP {
+	t.Helper()
+	return &RP{ID: id.Client(cid), Secret: secret, Redirect: redirect, Scope: scope, t: t, app: a}
+}
+
 // FirstParty is a change for RP: nobody is asked for consent.
 func FirstParty(m *client.Metadata) { m.FirstParty = true }
 
