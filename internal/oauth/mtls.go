@@ -61,12 +61,7 @@ func (e *Engine) issuedCertificate(c *client.Client, call *Call) error {
 func named(cert *x509.Certificate, p client.Protocol) bool {
 	switch {
 	case p.TLSSubjectDN != "":
-		want, err := parseDN(p.TLSSubjectDN)
-		if err != nil {
-			return false
-		}
-		got, err := subjectDN(cert)
-		return err == nil && slices.Equal(got, want)
+		return client.SubjectIs(cert, p.TLSSubjectDN)
 	case p.TLSSANDNS != "":
 		return slices.ContainsFunc(cert.DNSNames, func(n string) bool { return strings.EqualFold(n, p.TLSSANDNS) })
 	case p.TLSSANEmail != "":

@@ -211,6 +211,11 @@ func checkTLS(s subject, p *Problems) {
 	case s.AuthMethod == SelfSignedTLS && len(s.JWKS) == 0 && s.JWKSURI == "":
 		p.add("jwks", "or jwks_uri with the certificate (x5c) is needed for self_signed_tls_client_auth (RFC 8705 §2.2.2)")
 	}
+	if s.TLSSubjectDN != "" {
+		if _, err := parseDN(s.TLSSubjectDN); err != nil {
+			p.add("tls_client_auth_subject_dn", "%q %s", shown(s.TLSSubjectDN), err)
+		}
+	}
 	if s.TLSSANIP != "" {
 		if _, err := netip.ParseAddr(s.TLSSANIP); err != nil {
 			p.add("tls_client_auth_san_ip", "%q is not an IP address", shown(s.TLSSANIP))

@@ -1,4 +1,4 @@
-package oauth
+package client
 
 import (
 	"crypto/x509"
@@ -29,6 +29,16 @@ var attributeTypes = map[string]string{
 	"DC": "0.9.2342.19200300.100.1.25", "UID": "0.9.2342.19200300.100.1.1",
 	"SERIALNUMBER": "2.5.4.5", "SN": "2.5.4.4", "GIVENNAME": "2.5.4.42", "TITLE": "2.5.4.12", "POSTALCODE": "2.5.4.17",
 	"ORGANIZATIONIDENTIFIER": "2.5.4.97", "BUSINESSCATEGORY": "2.5.4.15", "EMAILADDRESS": "1.2.840.113549.1.9.1", "E": "1.2.840.113549.1.9.1",
+}
+
+// SubjectIs reports whether a certificate's subject is the name (RFC 8705 §2.1.2).
+func SubjectIs(cert *x509.Certificate, dn string) bool {
+	want, err := parseDN(dn)
+	if err != nil {
+		return false
+	}
+	got, err := subjectDN(cert)
+	return err == nil && slices.Equal(got, want)
 }
 
 // subjectDN reads the subject of a certificate.
