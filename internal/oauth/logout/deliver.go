@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"signet/internal/platform/errs"
 	"signet/internal/platform/fetch"
@@ -21,9 +20,9 @@ const (
 	// their places, and soon none (gate.go).
 	loops     = 4
 	perClient = 4
-	// patience is what an attempt may take: the wait for a place, the post (fetch.DefaultTimeout), the
-	// look at keys.
-	patience = 4*fetch.DefaultTimeout + time.Second
+	// patience is what an attempt may take: the wait for a place, a look at the application's keys, the
+	// post.
+	patience = 3 * fetch.DefaultTimeout
 )
 
 // deliver posts one notice (OIDC Back-Channel Logout §2.5). Whatever is not a success is tried again
