@@ -83,9 +83,15 @@ func (e *Engine) front(ctx context.Context, p *issuance) (err error) {
 		return err
 	}
 	p.flow = &flow{
-		client: p.client, index: p.index, now: p.now, grant: p.grant.grantRow, scopes: p.scopes, nonce: true, code: p.grant.code, details: r.Details,
+		client: p.client, index: p.index, now: p.now, grant: p.grant.grantRow, scopes: p.scopes, nonce: true, code: p.grant.code,
 	}
 	if r.has(typeToken) {
+		if len(r.Details) > 0 {
+			aud, _ := p.index.audience(e.issuer, p.client, p.scopes, p.resources, nil)
+			if err := e.settleDetails(p.flow, r.Details, aud); err != nil {
+				return err
+			}
+		}
 		if p.row, err = e.mintAccess(p.flow); err != nil {
 			return err
 		}

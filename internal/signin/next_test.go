@@ -140,6 +140,16 @@ func TestNext_Table(t *testing.T) {
 		{"acr phr, reached", signedIn(func(f *Facts) { f.ACRValues, f.Resistant, f.Level = []string{session.PhishingResistant}, true, 2 }), Done, ""},
 		{"acr phr or 2fa", signedIn(func(f *Facts) { f.ACRValues, f.Level = []string{session.PhishingResistant, session.TwoFactors}, 2 }), Done, ""},
 		{"acr 2fa, none", signedIn(func(f *Facts) { f.ACRValues, f.Prompt = []string{session.TwoFactors}, []string{"none"} }), Refuse, LoginRequired},
+		// OIDC Core §5.5.1.1: an essential acr is a demand, whatever the deployment asks of others.
+		{"acr demanded, reached", signedIn(demand(session.OneFactor)), Done, ""},
+		{"acr demanded, a code away", signedIn(func(f *Facts) { demand(session.TwoFactors)(f); f.TOTP = true }), MFA, ""},
+		{"acr demanded, all off", signedIn(func(f *Facts) { demand(session.TwoFactors)(f); f.Mode = MFAOff }), Refuse, UnmetAuthentication},
+		{"acr demanded, all off, reached", signedIn(func(f *Facts) { demand(session.TwoFactors)(f); f.Mode, f.Level = MFAOff, 2 }), Done, ""},
+		{"acr demanded, not ours", signedIn(demand()), Refuse, UnmetAuthentication},
+		{"acr demanded, not ours, nobody", nobody(demand()), Refuse, UnmetAuthentication},
+		{"acr demanded, not ours, login asked", nobody(func(f *Facts) { demand()(f); f.Prompt = []string{"login"} }), Refuse, UnmetAuthentication},
+		{"none, acr demanded, not ours", signedIn(func(f *Facts) { demand()(f); f.Prompt = []string{"none"} }), Refuse, UnmetAuthentication},
+		{"none, acr demanded", signedIn(func(f *Facts) { demand(session.TwoFactors)(f); f.Prompt = []string{"none"} }), Refuse, LoginRequired},
 
 		// What accounts owe.
 		{"sign-up waits", nobody(func(f *Facts) { f.SigningUp = true }), Verify, ""},
@@ -161,6 +171,11 @@ func TestNext_Table(t *testing.T) {
 			t.Errorf("%s: %s %q, want %s %q", c.name, step, code, c.step, c.code)
 		}
 	}
+}
+
+// demand is an essential acr, with those values of it that are ours.
+func demand(acr ...string) func(*Facts) {
+	return func(f *Facts) { f.ACRDemanded, f.ACRValues = true, acr }
 }
 
 // Every combination of facts, some 200,000: what must hold whatever was asked.
