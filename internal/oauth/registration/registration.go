@@ -306,8 +306,11 @@ func refusal(err error) error {
 	}
 	code, texts := oauth.InvalidClientMetadata, []string{}
 	for _, p := range problems {
-		if p.Field == "redirect_uris" {
+		switch p.Field {
+		case "redirect_uris":
 			code = oauth.InvalidRedirectURI
+		case "name", "scopes": // as an operator knows them
+			p.Field = map[string]string{"name": "client_name", "scopes": "scope"}[p.Field]
 		}
 		texts = append(texts, p.String())
 	}
