@@ -111,7 +111,8 @@ export async function run (rig) {
     assert.equal(await person.visit(address), undefined, 'RFC 9126 §4: a request_uri is good once')
     // RFC 9126 §5: this client may not do without.
     const { parameters } = await request()
-    assert.equal(await rig.person().visit(oidc.buildAuthorizationUrl(config, parameters)).then((landed) => landed?.searchParams.get('code')), undefined)
+    const refused = await rig.person().visit(oidc.buildAuthorizationUrl(config, parameters))
+    assert.equal(refused?.searchParams.get('error'), 'invalid_request')
   })
 
   await flow('jar', async () => {
