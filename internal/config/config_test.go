@@ -332,6 +332,13 @@ func TestAccounts_Problems(t *testing.T) {
 		"upstream issuer":            {"upstreams: [{name: a, label: A, kind: oidc, issuer: 'http://example.com', client_id: x, client_secret: y}]", "is not an issuer"},
 		"upstream on this machine":   {"upstreams: [{name: a, label: A, kind: oidc, issuer: 'http://localhost:9000', client_id: x, client_secret: y}]", "is not an issuer"},
 		"upstream base":              {"upstreams: [{name: a, label: A, kind: github, base_url: 'http://ghe.test', client_id: x, client_secret: y}]", "upstreams[0].base_url"},
+		"issuer without keys":        {"jwt_issuers: [{name: ci, issuer: 'https://ci.test'}]", "either jwks or jwks_uri"},
+		"issuer's keys in clear":     {"jwt_issuers: [{name: ci, issuer: 'https://ci.test', jwks_uri: 'http://ci.test/jwks'}]", "jwt_issuers[0].jwks_uri"},
+		"issuer without a name":      {"jwt_issuers: [{issuer: 'https://ci.test', jwks_uri: 'https://ci.test/jwks'}]", "jwt_issuers[0].name"},
+		"issuer without iss":         {"jwt_issuers: [{name: ci, jwks_uri: 'https://ci.test/jwks'}]", "jwt_issuers[0].issuer"},
+		"issuer is this server":      {"jwt_issuers: [{name: ci, issuer: 'https://id.example.com', jwks_uri: 'https://ci.test/jwks'}]", "is this server"},
+		"issuer twice":               {"jwt_issuers: [{name: a, issuer: 'https://ci.test', jwks_uri: 'https://ci.test/jwks'}, {name: b, issuer: 'https://ci.test', jwks_uri: 'https://ci.test/jwks'}]", "whose keys count"},
+		"issuer of no upstream":      {"jwt_issuers: [{name: ci, issuer: 'https://ci.test', jwks_uri: 'https://ci.test/jwks', subject: upstream}]", "upstreams has none"},
 		"upstream twice":             {"upstreams: [{name: a, label: A, kind: github, client_id: x, client_secret: y}, {name: a, label: A, kind: github, client_id: x, client_secret: y}]", "given twice"},
 	} {
 		dir := folder(t, map[string]string{"config.yaml": "issuer: https://id.example.com\nmaster_key_file: master.key\n" + c.yaml + "\n", "master.key": goodKey()})

@@ -160,7 +160,7 @@ func TestAuthorize_Ignored(t *testing.T) {
 	c := r.newClient(client.Web, nil)
 	want, err := r.ParseAuthorize(t.Context(), ask(c))
 	check(t, err)
-	for _, name := range []string{"authorization_details", "audience"} {
+	for _, name := range []string{"registration_hint", "audience"} {
 		for _, value := range []string{
 			`{"userinfo":{"sub":{"value":"` + string(r.newUser()) + `"},"phone_number":{"essential":true}}}`,
 			strings.Repeat("[", 100), "[]", "null", "https://else.test", `"><script>`,
