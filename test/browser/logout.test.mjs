@@ -2,8 +2,12 @@
 // the frame that tells an application whether who is signed in has changed.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { assertAccessible, assertQuiet, launch, told, visit, visitor } from '../lib/browser.mjs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { assertAccessible, launch, visit } from '../lib/browser.mjs'
 import { LogoutParty } from '../lib/logoutparty.mjs'
+import { folder } from '../lib/processes.mjs'
 import { certificate, reserve, startDev } from '../lib/signet.mjs'
 import { logIn, signUp, somebody, toSignUp } from '../lib/pages.mjs'
 
@@ -129,30 +133,60 @@ test('check_session_iframe says unchanged, and changed after the sign-out', asyn
   }
 })
 
-test('check_session_iframe over https, in a page of another site', async () => {
+/** A provider over https and an application of another site. */
+async function far (run) {
   const trust = await certificate()
   const app = await LogoutParty.start('127.0.0.1')
   let secure
-  const who = await visitor(browser, { anyCertificate: true })
   try {
-    secure = await (await reserve({ tls: trust })).start('signup:\n  mode: open', {})
+    secure = await (await reserve({ tls: trust })).start('signup:\n  mode: open')
     await app.register(secure, 'Far')
-    app.signedIn = signedInOver(app, who.context)
-    await watched(who.page, app, async (page) => {
-      await toSignUp(page)
-      await signUp(page, person)
-    })
-    const [cookie] = (await who.context.cookies(secure.issuer)).filter((one) => one.name === '__Host-signet_state')
-    assert.ok(cookie.secure && cookie.sameSite === 'None' && !cookie.httpOnly, JSON.stringify(cookie))
-    assertQuiet(who)
-  } catch (err) {
-    throw await told(err, who.page)
+    await run(app, secure)
   } finally {
-    await who.close()
     app.close()
     await secure?.close()
     trust.remove()
   }
+}
+
+const newcomer = async (page) => {
+  await toSignUp(page)
+  await signUp(page, person)
+}
+
+test('check_session_iframe in a page of another site, where the browser lets it have its cookie', async () => {
+  await far(async (app, secure) => {
+    const profile = folder('profile')
+    mkdirSync(join(profile.path, 'Default'))
+    writeFileSync(join(profile.path, 'Default/Preferences'), JSON.stringify({ profile: { cookie_controls_mode: 0, block_third_party_cookies: false } }))
+    const context = await chromium.launchPersistentContext(profile.path, {
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'], ignoreHTTPSErrors: true
+    })
+    try {
+      app.signedIn = signedInOver(app, context)
+      const page = await context.newPage()
+      await watched(page, app, newcomer)
+      const [cookie] = (await context.cookies(secure.issuer)).filter((one) => one.name === '__Host-signet_state')
+      assert.ok(cookie.secure && cookie.sameSite === 'None' && !cookie.httpOnly, JSON.stringify(cookie))
+    } finally {
+      await context.close()
+      profile.remove()
+    }
+  })
+})
+
+test('check_session_iframe in a page of another site, where the browser keeps its cookie: error, not changed', async () => {
+  await far(async (app) => {
+    await visit(browser, { anyCertificate: true }, async ({ page, context }) => { // private windows do
+      app.signedIn = signedInOver(app, context)
+      await page.goto(app.signInUrl())
+      await newcomer(page)
+      await page.waitForURL(`${app.url}/callback**`)
+      const { session_state: state } = await app.signedIn()
+      await page.goto(`${app.url}/watch`)
+      assert.equal(await ask(page, `${app.client.client_id} ${state}`), 'error')
+    })
+  })
 })
 
 /** Like LogoutParty.signedIn, through a browser context that takes any certificate. */
