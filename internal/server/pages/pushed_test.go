@@ -98,3 +98,18 @@ func TestSigned_InTheBrowser(t *testing.T) {
 		}
 	})
 }
+
+// TestErrors_RequestObject: without a registered address beside it, a person reads what is wrong; the return
+// address is not to blame.
+func TestErrors_RequestObject(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *site) {
+		b, c := s.browser(), string(s.client(true))
+		for param, want := range map[string]string{"request": "invalid_request_object", "request_uri": "request_uri_not_supported"} {
+			p := b.get("/oauth2/authorize?" + url.Values{"client_id": {c}, param: {"https://rp.test/a.b.c"}}.Encode())
+			if p.StatusCode != 400 || p.heading() != "The application made a mistake" || !strings.Contains(p.body, want) {
+				t.Errorf("%s: %d %q", param, p.StatusCode, p.heading())
+			}
+		}
+	})
+}
