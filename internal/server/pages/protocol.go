@@ -16,6 +16,7 @@ func (p *Pages) Authorize(w http.ResponseWriter, r *http.Request, req *oauth.Req
 	if err != nil {
 		return err
 	}
+	p.mark(w, r, sess)
 	resp, j, err := p.d.Journeys.Authorize(r.Context(), browser(w, r), req, sess)
 	if err != nil {
 		return err
