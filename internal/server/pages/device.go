@@ -171,6 +171,7 @@ type deviceData struct {
 	Details    []detailWords
 	Facts      []fact
 	Who        person
+	Origin     origin
 }
 
 // detailWords is an authorization detail as people see it (RFC 9396 §12).
@@ -204,13 +205,16 @@ func (p *Pages) confirmDevice(w http.ResponseWriter, r *http.Request, m *member,
 func (p *Pages) confirmDeviceView(r *http.Request, m *member, d *oauth.DeviceRequest, c *client.Client, apis *client.APIs) *view {
 	v := p.view(r, m.loc, "device.confirm")
 	v.Path = deviceTarget(d.UserCode) // where a switch of language leads back to
-	v.App = &app{Name: c.Name, Initial: initial(c.Name)}
-	if u, err := url.Parse(c.Metadata.ClientURI); err == nil && safeLink(c.Metadata.ClientURI) {
-		v.App.Host = u.Host
+	host := ""
+	// No redirect proves where the application lives, so its own word for it counts only if an operator
+	// wrote it down.
+	if u, err := url.Parse(c.Metadata.ClientURI); err == nil && safeLink(c.Metadata.ClientURI) && (c.ManagedBy == client.ManagedByAdmin || c.ManagedBy == client.ManagedByFile) {
+		host = u.Host
 	}
+	v.App = appView(c, host)
 	who := &visit{loc: m.loc, owed: signin.Owed{Account: &m.account}}
 	v.Data = deviceData{
-		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Details: detailsInWords(d.Details), Who: personOf(m.account),
+		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Details: detailsInWords(d.Details), Who: personOf(m.account), Origin: p.originOf(m.loc, c),
 		New: append(p.permissions(who, apis, d.Scopes), resourceNames(m.loc, apis, d.Resources)...),
 		Facts: []fact{
 			{m.loc.T("device.at"), m.loc.instant(d.CreatedAt).Text},

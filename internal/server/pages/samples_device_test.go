@@ -38,8 +38,14 @@ func deviceSamples(t testing.TB, p *Pages, loc *locale, add func(name, page stri
 		IP:      "2001:db8::17", UserAgent: "Mozilla/5.0 (SMART-TV; Linux; Tizen 8.0) AppleWebKit/537.36 (KHTML, like Gecko) Safari/537.36",
 		CreatedAt: time.Date(2026, 10, 3, 14, 5, 0, 0, time.UTC),
 	}
-	c := &client.Client{ID: "c1", Name: "Living Room <TV>", Metadata: client.Metadata{ClientURI: "https://tv.example.com"}}
+	c := &client.Client{ID: "c1", Name: "Living Room <TV>", ManagedBy: client.ManagedByAdmin, Metadata: client.Metadata{ClientURI: "https://tv.example.com"}}
 	add("device-confirm", "device_confirm", 200, p.confirmDeviceView(r, m, d, c, &client.APIs{}))
+	stranger := &client.Client{ID: "c3", Name: "Signet Security", ManagedBy: client.ManagedByItself, Metadata: client.Metadata{ClientURI: "https://id.example.com", Quarantined: true}}
+	asking := p.confirmDeviceView(r, m, d, stranger, &client.APIs{})
+	if asking.App.Host != "" {
+		t.Error("an application that registered itself says where it lives")
+	}
+	add("device-confirm-unverified", "device_confirm", 200, asking)
 	bare := *d
 	bare.Scopes, bare.Details, bare.UserAgent = []string{"openid"}, nil, ""
 	add("device-confirm-plain", "device_confirm", 200, p.confirmDeviceView(r, m, &bare, &client.Client{ID: "c2", Name: "cli"}, &client.APIs{}))
