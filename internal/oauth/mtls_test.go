@@ -10,16 +10,21 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"signet/internal/oauth/client"
+	"signet/internal/platform/audit"
+	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
+	"signet/internal/platform/store"
 )
 
 // authority signs certificates.
@@ -256,5 +261,45 @@ func TestBound_NothingThroughTheBrowser(t *testing.T) {
 			_, err := r.ParseAuthorize(t.Context(), ask(c, "response_type", rt))
 			wantCode(t, err, want)
 		}
+	}
+}
+
+// TestSelfSignedTLSClientAuth_ByURI: after a change of certificates at its jwks_uri, a client gets in with
+// the new one as soon as the set may be asked for again.
+func TestSelfSignedTLSClientAuth_ByURI(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	log := must(audit.New(audit.Deps{DB: r.db, Clock: r.clock}))
+	r.Engine.clients = must(client.New(client.Deps{
+		DB: r.db, Clock: r.clock, Changes: store.NewChanges(r.db, time.Hour), Audit: log, Fetch: fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true}),
+	}))
+	old, next := newCertificate(t, nil, nil), newCertificate(t, nil, nil)
+	var published atomic.Pointer[authority]
+	published.Store(&old)
+	owner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		a := published.Load()
+		k := jose.JSONWebKey{Key: a.key.Public(), KeyID: thumbprint(a.cert)[:8], Certificates: []*x509.Certificate{a.cert}}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k}})
+	}))
+	defer owner.Close()
+	c := r.certified(client.SelfSignedTLS, func(m *client.Metadata) { m.JWKSURI = "https://rp.test/jwks" })
+	r.exec(`UPDATE client SET metadata = REPLACE(metadata, 'https://rp.test/jwks', $2) WHERE id = $1`, string(c), owner.URL)
+	try := func(a authority) error {
+		_, err := r.Token(t.Context(), shown(post(http.Header{}, credentialsForm("client_id", string(c))), a.cert))
+		return err
+	}
+	wantCode(t, try(old), "")
+	published.Store(&next)
+	wantCode(t, try(next), InvalidClient) // asked a moment ago
+	wantCode(t, try(old), "")
+	r.clock.Advance(31 * time.Second)
+	wantCode(t, try(next), "")
+	wantCode(t, try(old), InvalidClient)
+
+	owner.Close()
+	r.clock.Advance(2 * time.Hour)
+	if e := wantCode(t, try(next), TemporarilyUnavailable); e.Status != 503 { // nobody knows: no false word
+		t.Errorf("%+v", e)
 	}
 }
