@@ -22,9 +22,6 @@ type Terms struct {
 	DetailTypes bool     // it may say which authorization_details it sends
 }
 
-// DefaultScopes are those of terms that name none.
-func DefaultScopes() []string { return []string{"openid", "profile", "email", "offline_access"} }
-
 // DefaultGrantTypes are those of terms that name none: people come in with them.
 func DefaultGrantTypes() []string {
 	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode}
@@ -40,9 +37,10 @@ func KnownGrantType(grant string) bool {
 	return false
 }
 
-func (t Terms) scopes() []string {
+// OpenScopes are the scopes of the terms.
+func (t Terms) OpenScopes() []string {
 	if t.Scopes == nil {
-		return DefaultScopes()
+		return []string{"openid", "profile", "email", "offline_access"}
 	}
 	return t.Scopes
 }
@@ -321,7 +319,7 @@ func (w *written) metadata(kind Kind, t Terms, proto Protocol, p *Problems) Meta
 
 // scopes is what was asked for within the terms; all of those if nothing was (RFC 7591 §2).
 func (w *written) scopes(kind Kind, t Terms, grants []string, p *Problems) []string {
-	open := slices.DeleteFunc(slices.Clone(t.scopes()), func(s string) bool {
+	open := slices.DeleteFunc(slices.Clone(t.OpenScopes()), func(s string) bool {
 		return kind == Machine && slices.Contains(StandardScopes(), s) ||
 			s == "offline_access" && !slices.Contains(grants, GrantRefreshToken)
 	})

@@ -29,8 +29,8 @@ type Grant struct {
 // widen returns the terms of the token's holder. Machine clients, and a say in the types of
 // authorization_details, are for those whom an operator let in.
 func (g Grant) widen(t client.Terms) client.Terms {
-	t.Scopes = union(t.Scopes, g.Scopes)
-	t.Audiences = append(slices.Clone(t.Audiences), g.Audiences...)
+	t.Scopes = union(t.OpenScopes(), g.Scopes)
+	t.Audiences = union(t.Audiences, g.Audiences)
 	t.GrantTypes = append(client.DefaultGrantTypes(), client.GrantClientCredentials)
 	t.GrantTypes = append(t.GrantTypes, g.GrantTypes...)
 	t.DetailTypes = true

@@ -215,7 +215,7 @@ func (s *Service) Update(ctx context.Context, cid id.Client, r Request) (*Answer
 	}
 	// What it has, it may keep: an initial access token, or an operator since, let it.
 	terms := s.d.Policy.Terms
-	terms.Scopes = union(terms.Scopes, old.Metadata.Scopes)
+	terms.Scopes = union(terms.OpenScopes(), old.Metadata.Scopes)
 	terms.Audiences = union(terms.Audiences, old.Metadata.Audiences)
 	terms.GrantTypes = old.MayHave(terms)
 	terms.DetailTypes = terms.DetailTypes || len(old.Metadata.DetailTypes) > 0
@@ -265,13 +265,7 @@ func (s *Service) Delete(ctx context.Context, cid id.Client, r Request) error {
 }
 
 func union(a, b []string) []string {
-	if a == nil && b == nil {
-		return nil
-	}
 	out := slices.Clone(a)
-	if a == nil {
-		out = client.DefaultScopes()
-	}
 	for _, v := range b {
 		if !slices.Contains(out, v) {
 			out = append(out, v)
