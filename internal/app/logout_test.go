@@ -336,6 +336,14 @@ func TestConformance_SessionManagement(t *testing.T) {
 	if next := b.Login(person).Query("session_state"); unchanged(first) || !unchanged(next) {
 		t.Error("the next session looks like the one before")
 	}
+	b.SetCookie("signet_state", "lost")
+	if p := b.Arrive(rp.AuthURL("prompt", "none")); !unchanged(p.Query("session_state")) {
+		t.Errorf("the browser does not get its state back: %s", p)
+	}
+	a.Clock.Advance(a.Cfg.Sessions.Absolute + time.Minute)
+	if p := b.Arrive(rp.AuthURL("prompt", "none")); p.Query("error") != "login_required" || b.Cookies()["signet_state"] != "" {
+		t.Errorf("the state outlives its session: %s, %v", p, b.Cookies())
+	}
 
 	get := func(path string) (*http.Response, string) {
 		resp, err := a.Client().Get(a.URL + path)

@@ -76,7 +76,7 @@ func claim(token, name string) string {
 
 // TestKill_LogoutNoticesAreNeverLost: kill -9 after an acknowledged sign-out, before its notice was
 // sent and while it was being sent. Every application hears of every session in the end, and of none
-// again once it took note (security cases RL-04, RL-35).
+// again once it took note.
 func TestKill_LogoutNoticesAreNeverLost(t *testing.T) {
 	t.Parallel()
 	p := rig.Dev(t).Start()

@@ -112,7 +112,7 @@ func (r *rig) answers(status int) {
 }
 
 // TestDeliver_UntilItIsTaken: everything but a success is tried again, for days, each time with
-// another token; once taken, never again (OIDC Back-Channel Logout §2.8; security case RL-35).
+// another token; once taken, never again (OIDC Back-Channel Logout §2.8).
 func TestDeliver_UntilItIsTaken(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
