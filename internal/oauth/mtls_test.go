@@ -271,13 +271,17 @@ func TestSelfSignedTLSClientAuth_ByURI(t *testing.T) {
 	r := sqliteRig(t)
 	log := must(audit.New(audit.Deps{DB: r.db, Clock: r.clock}))
 	r.Engine.clients = must(client.New(client.Deps{
-		DB: r.db, Clock: r.clock, Changes: store.NewChanges(r.db, time.Hour), Audit: log, Fetch: fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true}),
+		DB: r.db, Clock: r.clock, Changes: store.NewChanges(r.db, time.Hour), Audit: log, Fetch: fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true, Timeout: 2 * time.Second}),
 	}))
 	old, next := newCertificate(t, nil, nil), newCertificate(t, nil, nil)
 	var published atomic.Pointer[authority]
 	published.Store(&old)
 	owner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		a := published.Load()
+		if a == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		k := jose.JSONWebKey{Key: a.key.Public(), KeyID: thumbprint(a.cert)[:8], Certificates: []*x509.Certificate{a.cert}}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k}})
@@ -297,7 +301,7 @@ func TestSelfSignedTLSClientAuth_ByURI(t *testing.T) {
 	wantCode(t, try(next), "")
 	wantCode(t, try(old), InvalidClient)
 
-	owner.Close()
+	published.Store(nil)
 	r.clock.Advance(2 * time.Hour)
 	if e := wantCode(t, try(next), TemporarilyUnavailable); e.Status != 503 { // nobody knows: no false word
 		t.Errorf("%+v", e)
