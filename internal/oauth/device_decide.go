@@ -173,7 +173,10 @@ func (e *Engine) approveLoose(ctx context.Context, g *looseGrant) error {
 	if isNoRows(err) {
 		return refuse(LoginRequired, "The sign-in is no longer valid.")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return e.clients.Used(ctx, g.registered)
 }
 
 // insertLoose writes the grant with a statement that takes it or leaves it: then the error is

@@ -194,3 +194,47 @@ func TestExchange_EndsWithItsApplications(t *testing.T) {
 		}
 	})
 }
+
+// A service with pairwise subjects meets the user under its own sub, in the tokens that it is given too
+// (OIDC Core §8.1).
+func TestExchange_Pairwise(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	shop := r.shop(nil)
+	gateway := r.shop(func(m *client.Metadata) {
+		m.GrantTypes = append(m.GrantTypes, client.GrantTokenExchange)
+		m.ExchangeClients, m.SubjectType = []string{string(shop)}, "pairwise"
+	})
+	got, err := r.trade(gateway, r.tokens(shop, "scope", "openid read").AccessToken)
+	check(t, err)
+	if sub := claimsOf(t, got.AccessToken)["sub"]; sub == string(r.user) || sub == "" {
+		t.Errorf("sub %v", sub)
+	}
+	if !r.active(gateway, got.AccessToken) {
+		t.Error("not active")
+	}
+}
+
+// FuzzExchange: whatever comes as tokens and types, the answer is tokens for the one sound request or a
+// refusal.
+func FuzzExchange(f *testing.F) {
+	r := sqliteRig(f)
+	shop := r.shop(nil)
+	gateway := r.exchanger(nil, shop)
+	good := r.tokens(shop, "scope", "openid read").AccessToken
+	f.Add(good, typeAccessToken, "", "", "read", testAPI)
+	f.Add(good, typeAccessToken, good, typeAccessToken, "", "")
+	f.Add("x", "urn:ietf:params:oauth:token-type:id_token", "", "y", "openid", testIssuer)
+	f.Fuzz(func(t *testing.T, subject, kind, actor, actorKind, scope, resource string) {
+		got, err := r.trade(gateway, subject, "subject_token_type", kind, "actor_token", actor, "actor_token_type", actorKind, "scope", scope, "resource", resource)
+		if err != nil {
+			if e := AsError(err); e.Status != 400 {
+				t.Fatalf("%v (%d)", err, e.Status)
+			}
+			return
+		}
+		if a, err := r.inspect(t.Context(), got.AccessToken); err != nil || a == nil || a.User != r.user || !cmp.Equal(a.Audience, []string{testAPI}) || !cmp.Equal(a.Scopes, []string{"read"}) {
+			t.Fatalf("%+v %v", a, err)
+		}
+	})
+}
