@@ -27,6 +27,7 @@ func TestClaims_ByName(t *testing.T) {
 				"id_token":           {`{"id_token":{"email":null,"email_verified":{"essential":true}}}`, "sub", "email email_verified"},
 				"both":               {`{"userinfo":{"address":null},"id_token":{"phone_number":null}}`, "address sub", "phone_number"},
 				"not known here":     {`{"userinfo":{"shoe_size":null,"name#ja-Kana-JP":null},"id_token":{"shoe_size":null},"more":7}`, "sub", ""},
+				"forms of the suite": {`{"userinfo":{"name":null,"email":{},"locale":{"essential":false},"updated_at":{"x9":"y"}},"elsewhere":{"name":null}}`, "email locale name sub updated_at", ""},
 				"nothing to say":     {`{"userinfo":{"website":{"essential":true}}}`, "sub", ""},
 				"the value it has":   {`{"userinfo":{"locale":{"value":"ko"},"email_verified":{"values":[true]},"updated_at":{"values":[1,2]}}}`, "email_verified locale sub updated_at", ""},
 				"another value":      {`{"userinfo":{"locale":{"value":"en"},"email_verified":{"value":"true"},"name":{"values":["A","B"]}}}`, "sub", ""},

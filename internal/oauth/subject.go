@@ -40,21 +40,9 @@ func (e *Engine) pseudonym(sector string, user id.User) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// names reports whether sub is what the client knows the user by. A pairwise sub cannot be turned
-// back into a user, so this is the only question that can be asked of one.
-func (e *Engine) names(c *client.Client, sub string, user id.User) bool {
-	return user != "" && subtle.ConstantTimeCompare([]byte(sub), []byte(e.subjectOf(c, user))) == 1
-}
-
-// Hinted reports whether the user is the one whom the hint of a request names (OIDC Core §3.1.2.1).
+// Hinted reports whether the user is the one whom the hint of a request names (OIDC Core §3.1.2.1). A
+// pairwise sub cannot be turned back into a user, so this is the only question that can be asked of one.
 func (e *Engine) Hinted(r *Request, user id.User) bool {
-	return user != "" && r.HintSubject != "" && subtle.ConstantTimeCompare([]byte(r.HintSubject), []byte(e.pseudonym(r.HintSector, user))) == 1
-}
-
-// userOf returns the candidate if sub is what the client knows it by, else "".
-func (e *Engine) userOf(c *client.Client, sub string, candidate id.User) id.User {
-	if e.names(c, sub, candidate) {
-		return candidate
-	}
-	return ""
+	sub := e.pseudonym(r.HintSector, user)
+	return user != "" && subtle.ConstantTimeCompare([]byte(r.HintSubject), []byte(sub)) == 1
 }

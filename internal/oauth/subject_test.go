@@ -112,9 +112,6 @@ func TestPairwise_Key(t *testing.T) {
 	if e.pseudonym("a", "bc") == e.pseudonym("ab", "c") || e.pseudonym("a", "") != "" || e.pseudonym("", "u") != "u" {
 		t.Error("sector and user run together")
 	}
-	if e.userOf(c, want, r.user) != r.user || e.userOf(c, want, r.newUser()) != "" || e.userOf(c, "", "") != "" {
-		t.Error("userOf")
-	}
 }
 
 // TestPairwise_Hint: a hint with a pairwise sub names its user and nobody else (OIDC Core §3.1.2.1).
