@@ -90,11 +90,11 @@ var groups = []group{
 		},
 	},
 	{
-		name: "dynamic", about: "with registration open to applications, without PKCE if they are confidential, implicit response types, and every kind of request object",
+		name: "dynamic", about: "with registration open to applications, without PKCE if they are confidential, implicit response types, every kind of request object, and client assertions made out to the token endpoint",
 		settings: map[string]any{
 			"registration": map[string]any{"mode": "open", "require_pkce": false, "per_network": 1000, "scopes": allScopes},
 			// The discovery document of an OP of this profile names implicit response types.
-			"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned", "request_uris": true},
+			"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned", "request_uris": true, "token_endpoint_audience": true},
 		},
 		plans: []plan{
 			{key: "dynamic-basic", name: "oidcc-basic-certification-test-plan", dynamic: true,
