@@ -27,7 +27,10 @@ func (r *Request) has(part string) bool {
 // responseTypeOf returns the registered spelling of a response type, "" for one that there is not.
 // The order of its words has no meaning (OAuth 2.0 Multiple Response Types §3).
 func responseTypeOf(text string) string {
-	if len(text) > maxHint {
+	switch {
+	case text == typeCode: // nearly always
+		return text
+	case len(text) > maxHint:
 		return ""
 	}
 	words := strings.Fields(text)
@@ -54,6 +57,9 @@ func (e *Engine) ResponseTypes() []string {
 // the fragment, which no server logs (OAuth 2.0 Multiple Response Types §5). It answers for unknown
 // response types too, because the refusal travels in that mode.
 func defaultMode(responseType string) string {
+	if responseType == typeCode {
+		return ModeQuery
+	}
 	if words := strings.Fields(responseType); slices.Contains(words, typeToken) || slices.Contains(words, typeIDToken) {
 		return ModeFragment
 	}
