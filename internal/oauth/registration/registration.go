@@ -114,13 +114,13 @@ type Request struct {
 	Source string // address that it comes from
 }
 
-// budget is how many clients one network may register without a token. A site with an IPv6 /48 has
+// budgets say how many clients one network may register without a token. A site with an IPv6 /48 has
 // ten times as much: more would be as many clients as it likes.
 func (s *Service) budgets(source string) []ratelimit.Key {
 	per := s.d.Policy.PerNetwork
-	keys := []ratelimit.Key{{Budget: ratelimit.Budget{Name: "registration", Limit: per, Per: time.Hour}, Value: ratelimit.SourceNetwork(source)}}
+	keys := []ratelimit.Key{{Budget: ratelimit.Budget{Name: "registration-source", Limit: per, Per: time.Hour}, Value: ratelimit.SourceNetwork(source)}}
 	if site := ratelimit.SiteNetwork(source); site != "" {
-		keys = append(keys, ratelimit.Key{Budget: ratelimit.Budget{Name: "registration.site", Limit: 10 * per, Per: time.Hour}, Value: site})
+		keys = append(keys, ratelimit.Key{Budget: ratelimit.Budget{Name: "registration-site", Limit: 10 * per, Per: time.Hour}, Value: site})
 	}
 	return keys
 }

@@ -450,7 +450,7 @@ func TestRefusal_Printable(t *testing.T) {
 	}
 }
 
-// When the store is down, nothing was decided (security case RL-02).
+// When the store is down, nothing was decided.
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
