@@ -49,8 +49,8 @@ test-browser: ## journeys in Chromium, pictures in test/artifacts
 	@test/run.sh setup build browser
 
 .PHONY: interop
-interop: ## relying parties (Go, Node, Python) and the examples against the real server
-	@test/run.sh setup build relying-parties examples
+interop: ## every client of docs/interop.md against the real server, those that take long to build as well
+	@test/run.sh setup build interop interop-slow
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)

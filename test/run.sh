@@ -35,10 +35,13 @@ browser() { test/postgres/run.sh bash -c "$(declare -f node_test); node_test tes
 relying-parties() {
 	node_test test/relyingparty/*.test.mjs && "$PYTHON" test/relyingparty/test_authlib.py -v
 }
+# Real clients, each doing its whole flow; those that take long to build are not part of `make test`.
+interop() { test/interop/run.sh quick; }
+interop-slow() { test/interop/run.sh slow; }
 examples() { node_test test/examples/*.test.mjs; }
 readme() { test/readme/run.sh README.md; }
 
-sections=(setup build format go-tests process-tests race browser relying-parties examples readme)
+sections=(setup build format go-tests process-tests race browser relying-parties interop examples readme)
 if [ $# -gt 0 ]; then
 	sections=("$@")
 fi

@@ -56,6 +56,8 @@ export class Visitor extends Person {
   async leave (url) { return await this.visit(url) ?? await this.submit({}, ['answer', 'leave']) }
 }
 
+const plain = (attribute) => attribute.replace(/&amp;/g, '&').replace(/&#43;/g, '+')
+
 /** A person in a browser that follows wherever an application and the provider send it. */
 export class Surfer extends Person {
   async visit (url, init) {
@@ -93,7 +95,23 @@ export class Surfer extends Person {
     }
   }
 
-  async leave (url) { return await this.visit(url) ?? await this.submit({}, ['answer', 'leave']) }
+  /** Signs out; where it leads to, also from the page that tells other applications first. */
+  async leave (url, init) {
+    let landed = await this.visit(url, init)
+    if (!landed && /value="leave"/.test(this.html)) landed = await this.submit({}, ['answer', 'leave'])
+    if (landed) return landed
+    await this.frames()
+    const [, onward] = /<a [^>]*href="([^"]+)"[^>]*data-onward/.exec(this.html) ?? []
+    if (!onward) throw new Error(`nothing leads on from ${this.url}:\n${this.html}`)
+    return new URL(plain(onward))
+  }
+
+  /** Loads the hidden frames of the page, and answers their addresses. */
+  async frames () {
+    const places = [...this.html.matchAll(/<iframe[^>]*src="([^"]*)"/g)].map(([, src]) => new URL(plain(src), this.url))
+    for (const place of places) await (await this.request(place)).text()
+    return places
+  }
 
   /** Signs out at the provider's own page. */
   async signOutAt (issuer) {
@@ -202,6 +220,7 @@ export class Rig {
       certificate: this.certificate && { ...createPublicKey(this.certificate.cert).export({ format: 'jwk' }), kid: 'certificate', use: 'sig', x5c: this.certificate.x5c }
     })
     sections.apis ??= [{ audience, name: 'Orders', scopes: { 'orders.read': 'Read orders' } }]
+    sections.device ??= { interval: '1s' }
     if (client.front) sections.outbound ??= { allow_hosts: ['localhost'] }
     this.provider = await place.start(Object.entries(sections).map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join('\n'))
     this.closers.push(() => this.provider.close())
@@ -239,7 +258,7 @@ export class Rig {
   get env () {
     return {
       ISSUER: this.issuer, PERSON: this.service.url, CALLBACK: callback, BYE: bye, SECRET: secret, AUDIENCE: audience,
-      EMAIL: email, CA: join(tls, 'cert.pem'), NAME: name, KEY: JSON.stringify(this.keys.sig.private), APP: `http://localhost:${this.port}`
+      EMAIL: email, NAME: name, KEY: JSON.stringify(this.keys.sig.private), APP: `http://localhost:${this.port}`
     }
   }
 

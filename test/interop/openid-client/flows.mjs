@@ -225,7 +225,8 @@ export async function run (rig) {
   await flow('registration', async () => {
     const initialAccessToken = JSON.parse(await rig.provider.cli('registration-token', 'create', '--json')).token
     const config = await oidc.dynamicClientRegistration(new URL(issuer), {
-      client_name: 'Registered', redirect_uris: [callback], grant_types: ['authorization_code', 'refresh_token'], id_token_signed_response_alg: 'ES256'
+      client_name: 'Registered', redirect_uris: [callback], grant_types: ['authorization_code', 'refresh_token'],
+      id_token_signed_response_alg: 'ES256', token_endpoint_auth_method: 'client_secret_post' // what the library uses unless it is told
     }, undefined, { ...insecure, initialAccessToken })
     const { tokens } = await signIn(config)
     await knows(config, tokens)
