@@ -34,12 +34,15 @@ type DeviceRequest struct {
 	ask deviceAsk
 }
 
-// How many wrong codes may be tried while one is valid. Eight letters of twenty and five tries leave
-// less than 2^-32 to luck (RFC 8628 §5.1); an office behind one address has more people.
-const (
-	codeTries        = 5
-	codeTriesNetwork = 30
-)
+// The budgets say how many wrong codes may be tried while one is valid. Eight letters of twenty and five
+// tries leave less than 2^-32 to luck (RFC 8628 §5.1); an office behind one address has more people.
+func (e *Engine) budgetCodes() ratelimit.Budget {
+	return ratelimit.Budget{Name: "device-code", Limit: 5, Per: e.device.Lifetime}
+}
+
+func (e *Engine) budgetCodesNetwork() ratelimit.Budget {
+	return ratelimit.Budget{Name: "device-code-network", Limit: 30, Per: e.device.Lifetime}
+}
 
 // FindDevice finds the device that waits with a code. The try is counted before it is looked at and
 // given back when it was right. Only somebody who is signed in may try, so that every try has an
@@ -50,9 +53,8 @@ func (e *Engine) FindDevice(ctx context.Context, user id.User, typed string) (*D
 		return nil, errs.New(errs.NotFound, KeyNoDevice, nil)
 	}
 	tries, err := e.limits.Reserve(ctx,
-		ratelimit.Key{Budget: ratelimit.Budget{Name: "device-code", Limit: codeTries, Per: e.device.Lifetime}, Value: string(user)},
-		ratelimit.Key{Budget: ratelimit.Budget{Name: "device-code-network", Limit: codeTriesNetwork, Per: e.device.Lifetime},
-			Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
+		ratelimit.Key{Budget: e.budgetCodes(), Value: string(user)},
+		ratelimit.Key{Budget: e.budgetCodesNetwork(), Value: ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)})
 	if err != nil {
 		return nil, err
 	}

@@ -160,15 +160,15 @@ func TestDevice_Guessing(t *testing.T) {
 			_, err := r.FindDevice(from("192.0.2.1"), r.user, right)
 			check(t, err)
 		}
-		for i := range codeTries {
+		for i := range r.budgetCodes().Limit {
 			if _, err := r.FindDevice(from("192.0.2."+string(rune('1'+i))), r.user, wrong(i)); !errs.Is(err, errs.NotFound) {
 				t.Fatalf("try %d: %v", i, err)
 			}
 		}
 		if _, err := r.FindDevice(from("198.51.100.1"), r.user, right); !errs.Is(err, errs.Limited) {
-			t.Errorf("after %d tries: %v", codeTries, err)
+			t.Errorf("after %d tries: %v", r.budgetCodes().Limit, err)
 		}
-		for i := range codeTriesNetwork {
+		for i := range r.budgetCodesNetwork().Limit {
 			_, _ = r.FindDevice(from("203.0.113.9"), r.newUser(), wrong(i))
 		}
 		if _, err := r.FindDevice(from("203.0.113.9"), r.newUser(), right); !errs.Is(err, errs.Limited) {
