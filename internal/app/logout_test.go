@@ -46,14 +46,17 @@ func TestConformance_RPInitiatedLogout(t *testing.T) {
 		"no-post-logout-redirect-uri": {form: func(h string) url.Values { return url.Values{"id_token_hint": {h}, "state": {state}} }, see: "signed out"},
 		"no-params":                   {form: func(string) url.Values { return nil }, asks: true, see: "signed out"},
 		"only-state":                  {form: func(string) url.Values { return url.Values{"state": {state}} }, asks: true, see: "signed out"},
-		"no-id-token-hint":            {form: func(string) url.Values { return url.Values{"post_logout_redirect_uri": {bye}, "state": {state}} }, asks: true, see: "signed out"},
+		"no-id-token-hint":            {form: func(string) url.Values { return url.Values{"post_logout_redirect_uri": {bye}, "state": {state}} }, see: "cannot sign"},
+		"no-id-token-hint, client_id": {form: func(string) url.Values {
+			return url.Values{"client_id": {string(rp.ID)}, "post_logout_redirect_uri": {bye}}
+		}, asks: true, see: "signed out"},
 		"bad-post-logout-redirect-uri": {form: func(h string) url.Values {
 			return url.Values{"id_token_hint": {h}, "post_logout_redirect_uri": {bye + "other"}}
-		}, asks: true, see: "signed out"},
+		}, see: "cannot sign"},
 		"query-added-to-post-logout-redirect-uri": {
 			form: func(h string) url.Values {
 				return url.Values{"id_token_hint": {h}, "post_logout_redirect_uri": {bye + "?foo=bar"}}
-			}, asks: true, see: "signed out"},
+			}, see: "cannot sign"},
 		"modified-id-token-hint": {form: func(h string) url.Values {
 			return url.Values{"id_token_hint": {unsigned + "." + strings.Split(h, ".")[1] + "."}, "post_logout_redirect_uri": {bye}}
 		}, see: "cannot sign"},

@@ -20,9 +20,8 @@ type Logout struct {
 	RedirectURI string
 	State       string
 	UILocales   []string
-	// Trusted says that a verified hint names the session and nothing about the request is wrong, so
-	// that nobody needs to be asked if it is the session of this browser. Without it, a person must
-	// confirm (§2, security case LO-01).
+	// Trusted says that a verified hint names the session, so that nobody needs to be asked if it is
+	// the session of this browser. Without it, a person must confirm (§2, security case LO-01).
 	Trusted bool
 
 	client *client.Client
@@ -43,8 +42,8 @@ func (l *Logout) Location() string {
 }
 
 // ParseLogout checks a logout request. A hint that is not an ID token of ours is an error: nothing
-// about the request can be believed. An address that is not registered for the client is dropped, and
-// the person is asked whether to sign out: it then ends on our own page (§3, security case LO-02).
+// about the request can be believed. So is an address that the browser may not be sent to (§3,
+// security case LO-02): the request is not one that the application makes, and nothing ends by it.
 func (e *Engine) ParseLogout(ctx context.Context, form url.Values) (*Logout, error) {
 	if duplicate(form) != "" || len(form["resource"]) > 1 {
 		return nil, refuse(InvalidRequest, "A parameter occurs more than once.")
@@ -68,32 +67,38 @@ func (e *Engine) ParseLogout(ctx context.Context, form url.Values) (*Logout, err
 		cid = c.Audience[0]
 		l.Session, l.Trusted = c.Session, c.Session != ""
 	}
-	if cid == "" {
-		return l, nil
+	if cid != "" {
+		c, err := e.clients.Get(ctx, id.Client(cid))
+		switch {
+		case errs.Is(err, errs.NotFound), err == nil && !c.Active():
+			l.Trusted = false // nobody vouches for the request any more
+		case err != nil:
+			return nil, AsError(err)
+		default:
+			l.Client, l.client = c.ID, c
+		}
 	}
-	c, err := e.clients.Get(ctx, id.Client(cid))
-	if errs.Is(err, errs.NotFound) || err == nil && !c.Active() {
-		l.Trusted = false // nobody vouches for the request any more
-		return l, nil
+	if err := l.goBack(form); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, AsError(err)
-	}
-	l.Client, l.client = c.ID, c
-	l.goBack(form)
 	return l, nil
 }
 
-// goBack accepts the redirect only together with a verified hint: without one, any site could bounce
-// people through us to an application (§2, §3). A request for another address is not quite the
-// application's, so it is not believed at its word either: the person is asked.
-func (l *Logout) goBack(form url.Values) {
+// goBack accepts a registered redirect, and uses it only together with a verified hint: without one,
+// any site could bounce people through us to an application (§2, §3). With a client_id
+// alone the person is asked and stays with us (§2).
+func (l *Logout) goBack(form url.Values) error {
 	uri, state := form.Get("post_logout_redirect_uri"), form.Get("state")
 	switch {
 	case uri == "":
-	case len(uri) > maxURI, len(state) > maxState, !l.client.AllowsPostLogout(uri):
-		l.Trusted = false
+	case form.Get("id_token_hint") == "" && form.Get("client_id") == "":
+		return refuse(InvalidRequest, "post_logout_redirect_uri needs an id_token_hint.")
+	case l.client == nil, len(uri) > maxURI, !l.client.AllowsPostLogout(uri):
+		return refuse(InvalidRequest, "post_logout_redirect_uri is not registered for this application.")
+	case len(state) > maxState:
+		return refuse(InvalidRequest, "state is too long.")
 	case l.Trusted:
 		l.RedirectURI, l.State = uri, state
 	}
+	return nil
 }
