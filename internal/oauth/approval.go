@@ -160,7 +160,7 @@ func (e *Engine) Applications(ctx context.Context, user id.User) ([]Application,
 	}
 	list := make([]Application, 0, len(found))
 	for cid, a := range found {
-		c, err := e.clients.Get(ctx, cid)
+		c, err := e.clients.Recorded(ctx, cid)
 		switch {
 		case errs.Is(err, errs.NotFound):
 			continue // deleted between the two reads

@@ -89,6 +89,15 @@ func (c *Client) DocumentHost() string {
 	return u.Host
 }
 
+// Recorded is Get for lists of what was: a client that is a document comes as it was last recorded,
+// and nobody is asked about it. One that nobody consented to is not found.
+func (s *Service) Recorded(ctx context.Context, cid id.Client) (*Client, error) {
+	if validID(cid) {
+		return s.Get(ctx, cid)
+	}
+	return s.load(ctx, cid)
+}
+
 // document returns the client that a document describes. What anybody can make us do is one bounded
 // request and one entry in memory; rows come with the first person who consents (Adopt).
 func (s *Service) document(ctx context.Context, cid id.Client, gen uint64) (*Client, error) {

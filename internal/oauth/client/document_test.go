@@ -250,6 +250,13 @@ func TestAdopt(t *testing.T) {
 		if got := get(t, other, p.id()); got.Name != "Agent" || p.asked.Load() != asked {
 			t.Errorf("%+v, asked %d times more", got, p.asked.Load()-asked)
 		}
+		// Lists of what was ask nobody.
+		if got, err := s.Recorded(ctx, p.id()); err != nil || got.Name != "Agent" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if _, err := s.Recorded(ctx, "https://stranger.test/client.json"); !errs.Is(err, errs.NotFound) || p.asked.Load() != asked {
+			t.Errorf("recorded: %v", err)
+		}
 		// The row follows the document, its kind included.
 		p.say(t, map[string]any{"client_name": "Renamed", "redirect_uris": []string{"http://127.0.0.1/cb"}})
 		c.Advance(documentUnset + time.Second)

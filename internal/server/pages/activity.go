@@ -105,7 +105,7 @@ func (p *Pages) clientNames(ctx context.Context, list []audit.Record) (map[id.Cl
 			continue
 		}
 		names[rec.Client] = string(rec.Client)
-		c, err := p.d.Clients.Get(ctx, rec.Client)
+		c, err := p.d.Clients.Recorded(ctx, rec.Client)
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return nil, err
 		}
