@@ -126,6 +126,9 @@ func (m *metadataFlags) apply(cmd *cobra.Command, to *client.Metadata) error {
 		}
 		*list = slices.DeleteFunc(append(slices.Clone(*list), words(l.name, l.add)...), func(s string) bool { return slices.Contains(l.strip, s) })
 	}
+	if given("grant-type") && !given("response-type") {
+		to.FitResponseTypes()
+	}
 	for _, t := range m.texts {
 		if given(t.name) {
 			*t.of(to) = t.value

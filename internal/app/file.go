@@ -88,6 +88,9 @@ func metadata(c config.Client) client.Metadata {
 	list(&m.RedirectURIs, c.RedirectURIs)
 	list(&m.PostLogoutRedirectURIs, c.PostLogoutURIs)
 	list(&m.GrantTypes, c.GrantTypes)
+	if c.ResponseTypes == nil {
+		m.FitResponseTypes()
+	}
 	list(&m.ResponseTypes, c.ResponseTypes)
 	list(&m.Scopes, c.Scopes)
 	list(&m.Audiences, c.Audiences)

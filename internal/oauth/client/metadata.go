@@ -45,6 +45,18 @@ func Defaults(kind Kind) Metadata {
 	return m
 }
 
+// FitResponseTypes gives a client of which only the grant types were said the response types that go
+// with them: code with the code grant, none with those that pass no authorization endpoint.
+func (m *Metadata) FitResponseTypes() {
+	code, implicit := slices.Contains(m.GrantTypes, GrantAuthorizationCode), slices.Contains(m.GrantTypes, GrantImplicit)
+	switch {
+	case !code && !implicit:
+		m.ResponseTypes = nil
+	case code && len(m.ResponseTypes) == 0:
+		m.ResponseTypes = []string{"code"}
+	}
+}
+
 // Origins returns the web origins that may call the token, userinfo and revocation endpoints
 // from a page (CORS).
 func (m Metadata) Origins(kind Kind) []string {
