@@ -223,6 +223,32 @@ func (d detail) within(granted detail) bool {
 	return true
 }
 
+// covers reports whether each detail asked for is within a granted one of its own: a payment that was
+// approved once is not in a token twice (RFC 9396 §6).
+func covers(granted, asked []detail) bool {
+	taken := make([]int, len(granted)) // by which of asked, counted from 1; 0 for none
+	var place func(i int, tried []bool) bool
+	place = func(i int, tried []bool) bool { // whoever is in the way moves, if there is room elsewhere
+		for g, d := range granted {
+			if tried[g] || !asked[i].within(d) {
+				continue
+			}
+			tried[g] = true
+			if taken[g] == 0 || place(taken[g]-1, tried) {
+				taken[g] = i + 1
+				return true
+			}
+		}
+		return false
+	}
+	for i := range asked {
+		if !place(i, make([]bool, len(granted))) {
+			return false
+		}
+	}
+	return true
+}
+
 // settleDetails says which of the granted details the token of this request carries: those asked for, or
 // all (RFC 9396 §6), without those whose type was withdrawn since, and without those that are about
 // another API than the token is for (§9.1).
@@ -237,10 +263,8 @@ func (e *Engine) settleDetails(f *flow, granted json.RawMessage, aud []string) e
 			return err
 		}
 	}
-	for _, d := range asked {
-		if !slices.ContainsFunc(have, d.within) {
-			return refuse(InvalidDetails, "authorization_details exceeds what was granted.")
-		}
+	if !covers(have, asked) {
+		return refuse(InvalidDetails, "authorization_details exceeds what was granted.")
 	}
 	if asked == nil {
 		asked = have

@@ -177,6 +177,42 @@ func TestDetails_OtherGrants(t *testing.T) {
 	})
 }
 
+// A consent never covers details, and with an assertion there is nobody to be asked: only an application
+// that needs no consent may send them then (RFC 9396 §12).
+func TestDetails_AssertionsOfThirdParties(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.bearer(func(m *client.Metadata) { m.DetailTypes, m.FirstParty = []string{"payment"}, false })
+	check(t, r.Approve(t.Context(), &Request{ClientID: c, Scopes: []string{"read"}}, r.user))
+	_, err := r.assert(c, r.assertion(nil), "scope", "read")
+	check(t, err)
+	_, err = r.assert(c, r.assertion(nil), "scope", "read", "authorization_details", "["+payment+"]")
+	wantCode(t, err, InvalidDetails)
+}
+
+// What was granted once is not in a token twice (RFC 9396 §6): two payments are more than one.
+func TestDetails_DoNotMultiply(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.payer(nil)
+	tok := r.tokens(c, "authorization_details", "["+payment+","+files+"]")
+	_, err := r.refresh(c, tok.RefreshToken, "authorization_details", "["+payment+","+payment+"]")
+	wantCode(t, err, InvalidDetails)
+	tok, err = r.refresh(c, tok.RefreshToken, "authorization_details", "["+files+","+payment+"]")
+	check(t, err)
+	sameJSON(t, tok.Details, "["+files+","+payment+"]")
+	// Each finds its own, whichever comes first.
+	wide, narrow := `{"type":"files","actions":["read","write"]}`, `{"type":"files","actions":["read"]}`
+	tok = r.tokens(c, "authorization_details", "["+wide+","+narrow+"]")
+	for _, list := range []string{"[" + narrow + "," + wide + "]", "[" + wide + "," + narrow + "]", "[" + narrow + "," + narrow + "]"} {
+		tok, err = r.refresh(c, tok.RefreshToken, "authorization_details", list)
+		check(t, err)
+		sameJSON(t, tok.Details, list)
+	}
+	_, err = r.refresh(c, tok.RefreshToken, "authorization_details", "["+wide+","+wide+"]")
+	wantCode(t, err, InvalidDetails)
+}
+
 func FuzzParseDetails(f *testing.F) {
 	f.Add("[" + payment + "," + files + "]")
 	f.Add(`[{"type":"payment","type":"files"}]`)

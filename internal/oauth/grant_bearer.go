@@ -78,7 +78,14 @@ func (h *bearerGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.
 		ID: f.loose.id, Client: f.client.ID, User: user, AuthTime: f.loose.login.AuthTime, Resources: f.asked,
 		ExpiresAt: f.loose.codeEnd.Add(h.e.accessTTL(f.client)),
 	}
-	return h.e.askDetails(f)
+	if err := h.e.askDetails(f); err != nil {
+		return err
+	}
+	if len(f.details) > 0 && !f.client.Metadata.FirstParty {
+		// A consent that was given before never covers details, and nobody is there to be asked (RFC 9396 §12).
+		return refuse(InvalidDetails, "The application needs the user's consent to authorization_details, which an assertion cannot give.")
+	}
+	return nil
 }
 
 // grantClaims are the claims of an assertion that is exchanged for a token.
