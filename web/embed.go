@@ -8,5 +8,5 @@ import "embed"
 // Files has the folders templates, static, locales and mail. A language is a folder of locales, with one
 // file per area of the site.
 //
-//go:embed templates/*.html static/*.css static/*.js locales/*/*.json mail/layout.* mail/*/*
+//go:embed templates/*.html static/*.css static/*.js static/classic/*.js locales/*/*.json mail/layout.* mail/*/*
 var Files embed.FS

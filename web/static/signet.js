@@ -5,7 +5,6 @@
 //   data-print                              a button in this element that prints the page
 //   data-download on a form                 its answer is a file, the page stays
 //   time[datetime]                          written in the person's own zone
-//   data-autosubmit on a form               sent at once
 //   data-onward on a link                   followed once the page's frames have loaded, or so many ms have passed
 const all = (selector) => document.querySelectorAll(selector);
 const live = document.querySelector("#live");
@@ -124,7 +123,6 @@ const saved = document.querySelector(".saved");
 if (saved) say(saved.textContent);
 
 document.querySelector(".summary[autofocus]")?.focus();
-document.querySelector("form[data-autosubmit]")?.requestSubmit();
 
 // The window has loaded when its frames have; one that does not answer must not hold anybody up.
 const onward = document.querySelector("a[data-onward]");

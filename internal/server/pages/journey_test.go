@@ -346,6 +346,12 @@ func TestFormPost_PageAndPolicy(t *testing.T) {
 		if csp := p.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://rp.test;") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s", csp)
 		}
+		// It sends itself, by a script that is no module: not every browser knows those (OAuth 2.0 Form
+		// Post Response Mode §2).
+		script := b.get(attr(p.find("script", "type", ""), "src"))
+		if script.StatusCode != 200 || strings.Trim(script.body, "\n") != `document.querySelector("form[data-autosubmit]").submit();` {
+			t.Errorf("%d %s", script.StatusCode, script.body)
+		}
 		// An error by redirect takes the same way.
 		p = s.browser().get(s.authorize(c, "response_mode", "form_post", "prompt", "none"))
 		if _, form := p.form("/cb"); form.Get("error") != "login_required" {

@@ -71,7 +71,7 @@ type view struct {
 	*locale
 	Lang, Name, Host string
 	Path             string // of this page; forms post to it
-	CSS, JS          string
+	CSS, JS, Send    string
 	Theme            string // light or dark where it was chosen, "" for what the system says
 	Themes           []choice
 	Logo, LogoNight  string // paths of the operator's logo
@@ -120,7 +120,7 @@ type link struct {
 
 func (p *Pages) view(r *http.Request, loc *locale, title string) *view {
 	v := &view{
-		locale: loc, Lang: loc.tag, Name: p.d.Name, Host: p.host, Path: r.URL.Path, CSS: p.files.css, JS: p.files.js,
+		locale: loc, Lang: loc.tag, Name: p.d.Name, Host: p.host, Path: r.URL.Path, CSS: p.files.css, JS: p.files.js, Send: p.files.send,
 		Title: loc.T(title), Heading: loc.T(title), typed: url.Values{}, minPassword: p.d.MinPassword,
 	}
 	for _, l := range languages {

@@ -23,6 +23,7 @@ import (
 // The operator's logo is served the same way.
 type static struct {
 	css, js     string // the paths for pages
+	send        string // of the script that sends an answer as a form
 	logo, night string // "" without one
 	files       map[string]*file
 }
@@ -57,6 +58,13 @@ func loadStatic(b *brand) (*static, error) {
 		} else {
 			s.js = path
 		}
+	}
+	data, err := fs.ReadFile(web.Files, "static/classic/send.js")
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	if s.send, err = s.add("send", ".js", &file{kind: "text/javascript; charset=utf-8", plain: uncommented(".js", data)}); err != nil {
+		return nil, err
 	}
 	for _, one := range []struct {
 		logo *logo
