@@ -25,6 +25,7 @@ import (
 	"signet/internal/platform/id"
 	"signet/internal/platform/outbox"
 	"signet/internal/platform/store"
+	"signet/internal/platform/store/storetest"
 )
 
 // TestLogout_Parse is security cases LO-01, LO-02 (OIDC RP-Initiated Logout §2, §3).
@@ -495,4 +496,42 @@ func TestSessionState(t *testing.T) {
 			t.Errorf("%s: %q, want %q", uri, got, want)
 		}
 	}
+}
+
+// TestLogout_Faults breaks every statement of a sign-out, before it has an effect and after it with the
+// answer lost: session, grants and notices go together or not at all, and the next try does it all.
+func TestLogout_Faults(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, told("https://rp.test/logout"))
+		for _, mode := range []storetest.Mode{storetest.Before, storetest.After} {
+			for n := int64(1); ; n++ {
+				r.session = r.newSession(r.user)
+				r.tokens(c)
+				before := len(r.notices())
+				whole := func(done int64) bool {
+					return r.count(`SELECT COUNT(*) FROM oauth_grant WHERE session_id = $1 AND revoked_at > 0`, string(r.session)) == done &&
+						r.count(`SELECT COUNT(*) FROM session_client WHERE session_id = $1`, string(r.session)) == 1-done && int64(len(r.notices())-before) == done
+				}
+				broken, count := storetest.FailAt(r.db, n, mode)
+				_, err := r.again(r.db, broken).RevokeSession(r.t.Context(), r.session)
+				if count.Load() < n {
+					if err != nil || !whole(1) {
+						r.t.Errorf("without a fault: %v", err)
+					}
+					break
+				}
+				if err == nil || !whole(0) {
+					r.t.Errorf("statement %d, mode %d: %v, half done", n, mode, err)
+				}
+				r.signOut(r.t)
+				if !whole(1) {
+					r.t.Errorf("statement %d, mode %d: the next try does not do it all", n, mode)
+				}
+				if n > 20 {
+					r.t.Fatal("no end of statements")
+				}
+			}
+		}
+	})
 }
