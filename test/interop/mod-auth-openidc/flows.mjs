@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from '../../lib/processes.mjs'
-import { Surfer, audience, bye, email, pem, secret } from '../rig.mjs'
+import { audience, bye, secret } from '../rig.mjs'
+import { pem } from '../keys.mjs'
+import { Surfer, email } from '../people.mjs'
 
 export async function run (rig) {
   const { flow, issuer, ports } = rig

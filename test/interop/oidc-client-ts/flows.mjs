@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { launch, visit } from '../../lib/browser.mjs'
 import { button, logIn } from '../../lib/pages.mjs'
 import { password } from '../../lib/signet.mjs'
-import { email, name } from '../rig.mjs'
+import { email, name } from '../people.mjs'
 
 const library = readFileSync(new URL('node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url))
 const script = readFileSync(new URL('page.js', import.meta.url))

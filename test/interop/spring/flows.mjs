@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { createHash, createPrivateKey, randomUUID, sign } from 'node:crypto'
 import { until } from '../../lib/processes.mjs'
-import { Surfer, audience, bye, email, keyPair, secret } from '../rig.mjs'
+import { audience, bye, secret } from '../rig.mjs'
+import { keyPair } from '../keys.mjs'
+import { Surfer, email } from '../people.mjs'
 
 export async function run (rig) {
   const { flow, issuer } = rig
