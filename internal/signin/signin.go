@@ -282,15 +282,21 @@ func (s *Service) Standing(ctx context.Context, sess *session.Session, l Local) 
 	return s.Decide(ctx, &Journey{Local: &l}, sess)
 }
 
+// somebodyElse is whom a hint names that is not about who is signed in; no account has such an id.
+const somebodyElse id.User = "-"
+
 func (s *Service) facts(j *Journey, sess *session.Session) Facts {
 	f := Facts{Now: s.clock.Now(), Mode: s.policy.Mode}
 	switch {
 	case j.Request != nil:
 		r := j.Request
 		f.Prompt, f.MaxAge, f.TwoFactors, f.ACRDemanded = r.Prompt, r.MaxAge, r.RequireMFA, r.ACREssential
-		f.HintSubject = id.User(r.HintSubject)
-		if sess != nil && s.engine.Hinted(r, sess.User) { // the application may know people by another sub
+		switch {
+		case r.HintSubject == "":
+		case sess != nil && s.engine.Hinted(r, sess.User): // the application may know people by another sub
 			f.HintSubject = sess.User
+		default: // and must not learn that it named one of ours
+			f.HintSubject = somebodyElse
 		}
 		for _, acr := range r.ACRValues {
 			if slices.Contains(session.ACRValues(), acr) {

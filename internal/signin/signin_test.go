@@ -249,6 +249,29 @@ func TestJourney_HintedAccountOnly(t *testing.T) {
 	})
 }
 
+// A pairwise client asks for people by the sub that it knows. Asked by anybody else's name for them, the
+// answer is the same as for somebody else: else two applications that compare notes could find out whom
+// they share (OIDC Core §8.1).
+func TestJourney_HintOfAnotherSector(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, r *rig) {
+		alice := r.user("alice")
+		sess, c := r.signIn(alice), r.app(true)
+		for _, public := range []bool{true, false} {
+			req := r.request(c, func(q *oauth.Request) {
+				q.HintSubject, q.Prompt = string(alice), []string{"none"}
+				if !public {
+					q.HintSector = "rp.test"
+				}
+			})
+			resp, _, err := r.Authorize(t.Context(), r.browser, req, sess)
+			if err != nil || (resp.Params.Get("code") != "") != public || !public && resp.Params.Get("error") != LoginRequired {
+				t.Errorf("public %v: %v, %v", public, resp, err)
+			}
+		}
+	})
+}
+
 func TestJourney_LocalAndLeave(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, r *rig) {
