@@ -31,6 +31,10 @@ const (
 	evidenceIfDue = "update-image-placeholder-optional"
 )
 
+// refusal is on the pages about a request that cannot be answered at its return address: a wrong
+// address, a pushed request that is used up, and all else.
+const refusal = "wrong return address|sign-in has ended|made a mistake"
+
 func see(pattern, action string) command { return command{"wait", "xpath", "//*", 10, pattern, action} }
 
 // login fills in the form; prompt=login and max_age show it without the name field.
@@ -43,12 +47,6 @@ func login(before ...command) task {
 
 func consent() task {
 	return task{"Consent", issuer + "/signin/*/consent*", true, []command{{"click", "css", "button[value=allow]", "optional"}}}
-}
-
-// send is for response_mode=form_post: the form sends itself, but by a script that the suite's
-// browser is too old for, so its button is pressed.
-func send() task {
-	return task{"Send", anyPage, true, []command{{"click", "css", "form[data-autosubmit] button", "optional"}}}
 }
 
 func done() task {
@@ -77,29 +75,29 @@ func watch() script {
 
 // usual is what most modules need: sign in, allow, return; sign out, return.
 func usual() []script {
-	return []script{authorize(login(), consent(), send(), done()), logout(confirm(), back()), watch()}
+	return []script{authorize(login(), consent(), done()), logout(confirm(), back()), watch()}
 }
 
 // seenLogin keeps the second login page, which the module asked for by prompt or max_age.
 func seenLogin() []script {
-	return []script{authorize(login(see("Sign in", evidenceIfDue)), consent(), send(), done())}
+	return []script{authorize(login(see("Sign in", evidenceIfDue)), consent(), done())}
 }
 
 // Visits that end on a page of ours instead of at the application.
-func badRequest() []script { return []script{authorize(page("return address|made a mistake"))} }
+func badRequest() []script { return []script{authorize(page(refusal))} }
 func loginPage() []script  { return []script{authorize(page("Sign in"))} }
 func refusedLogout() []script {
-	return []script{usual()[0], logout(page("cannot be used|Sign out\\?"))}
+	return []script{usual()[0], logout(page("cannot sign you out"))}
 }
 func signedOut() []script { return []script{usual()[0], logout(confirm(), page("signed out"))} }
 
 // either is for a request that is refused with a page or answered, as the provider supports it.
 func either() []script {
-	refused := page("return address|made a mistake")
+	refused := page(refusal)
 	refused.Match, refused.Optional = issuer+"/oauth2/authorize*", true
 	answered := done()
 	answered.Optional = true
-	return []script{authorize(login(), consent(), send(), refused, answered)}
+	return []script{authorize(login(), consent(), refused, answered)}
 }
 
 // reject turns back at the login page.

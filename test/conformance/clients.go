@@ -82,7 +82,7 @@ func (r *registration) addFAPI(p plan, a *authority) error {
 		{"client", "mtls", "one", ""}, {"client2", "mtls2", "two", "?dummy1=lorem&dummy2=ipsum"},
 	} {
 		id := p.alias() + "-" + c.name
-		private, public, err := newKeys()
+		private, public, err := newKeys(p.algorithm)
 		if err != nil {
 			return err
 		}

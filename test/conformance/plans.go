@@ -28,6 +28,7 @@ type plan struct {
 	responseTypes []string // that its clients register, where that is not code alone
 	profile       string   // under which its clients stand
 	fapi          bool
+	algorithm     string // of its clients' keys
 }
 
 // choices are values of a plan's variants by their names.
@@ -64,9 +65,9 @@ var groups = []group{
 			{key: "backchannel", name: "oidcc-backchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "backchannel"},
 			{key: "frontchannel", name: "oidcc-frontchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "frontchannel"},
 			{key: "session", name: "oidcc-session-management-certification-test-plan", variant: logoutCode},
-			{key: "fapi2-dpop", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", variant: choices{
+			{key: "fapi2-dpop", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", algorithm: "ES256", variant: choices{
 				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop"}},
-			{key: "fapi2-signing", name: "fapi2-message-signing-final-test-plan", fapi: true, profile: "fapi2_message_signing", variant: choices{
+			{key: "fapi2-signing", name: "fapi2-message-signing-final-test-plan", fapi: true, profile: "fapi2_message_signing", algorithm: "PS256", variant: choices{
 				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop",
 				"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "jarm", "authorization_request_type": "simple"}},
 		},
@@ -75,13 +76,13 @@ var groups = []group{
 		name: "certificates", about: "with a listener that asks clients for certificates",
 		settings: map[string]any{"mtls": map[string]any{"listen": mtlsListen, "url": mtlsOrigin, "ca_file": "../ca.pem"}},
 		plans: []plan{
-			{key: "fapi2-mtls", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", variant: choices{
+			{key: "fapi2-mtls", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", algorithm: "ES256", variant: choices{
 				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "mtls", "sender_constrain": "mtls"}},
 		},
 	},
 	{
-		name: "legacy", about: "with the response types of the implicit and the hybrid flow switched on",
-		settings: map[string]any{"oauth": map[string]any{"legacy_response_types": true}},
+		name: "legacy", about: "with the response types of the implicit and the hybrid flow, and unsigned request objects",
+		settings: map[string]any{"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned"}},
 		plans: []plan{
 			{key: "implicit", name: "oidcc-implicit-certification-test-plan", variant: static, responseTypes: implicit},
 			{key: "hybrid", name: "oidcc-hybrid-certification-test-plan", variant: static, responseTypes: hybrid},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,35 +52,84 @@ func writeReport(w io.Writer, plans []planResult, explained []explanation) {
 	fmt.Fprintf(w, `# Conformance
 
 For operators and developers: what the OpenID Foundation's conformance suite, version %s, finds when it tests this server, on one
-machine, with the configurations that [profiles.md](profiles.md) names. This is not a certification. The page is written by the
-driver from the suite's logs and never by hand; [test/conformance](../test/conformance/README.md) says how to repeat it.
+machine, with a client per plan and the configurations below; [profiles.md](profiles.md) says which switch gives which profile. Clients of
+the plans that know no PKCE have `+"`require_pkce: false`"+`. This is not a certification. The page is written by the driver from the
+suite's logs and never by hand; [test/conformance](../test/conformance/README.md) says how to repeat it.
 
-`, versions(plans))
+%s
+`, versions(plans), total(plans))
 	for _, g := range groups {
-		own := slices.DeleteFunc(slices.Clone(plans), func(p planResult) bool { return p.Group != g.name })
-		if len(own) == 0 {
-			continue
+		if own := of(plans, g); len(own) > 0 {
+			writeGroup(w, g, own)
 		}
-		fmt.Fprintf(w, "## %s\n\nServer: %s.\n\n| Plan | Modules | Passed | Warning | Skipped | Failed |\n|---|---|---|---|---|---|\n",
-			strings.ToUpper(g.name[:1])+g.name[1:], g.about)
-		for _, p := range own {
-			fmt.Fprintln(w, row(p))
-		}
-		fmt.Fprintln(w)
 	}
 	writeExplained(w, plans, explained)
 	writeOpen(w, plans, explained)
+}
+
+// of are the results of a group's plans.
+func of(plans []planResult, g group) []planResult {
+	return slices.DeleteFunc(slices.Clone(plans), func(p planResult) bool { return p.Group != g.name })
+}
+
+func writeGroup(w io.Writer, g group, plans []planResult) {
+	fmt.Fprintf(w, "\n## %s\n\n%s%s. Tested: %s.\n", upper(g.name), upper(g.about), configured(g.settings), builds(plans))
+	fmt.Fprint(w, "\n| Plan | Modules | Passed | Warning | Skipped | Failed |\n|---|---|---|---|---|---|\n")
+	for _, p := range plans {
+		fmt.Fprintln(w, row(p))
+	}
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// configured is what a group's configuration adds to the defaults.
+func configured(settings map[string]any) string {
+	var keys []string
+	for _, section := range slices.Sorted(maps.Keys(settings)) {
+		values, ok := settings[section].(map[string]any)
+		if !ok {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			keys = append(keys, fmt.Sprintf("`%s.%s: %s`", section, key, strings.Trim(text(values[key]), `"`)))
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(keys, ", ")
+}
+
+// builds are those of the server with the days of the runs.
+func builds(plans []planResult) string {
+	var list []string
+	for _, p := range plans {
+		list = once(list, fmt.Sprintf("`%s` on %s", p.Provider, p.Date))
+	}
+	return strings.Join(list, ", ")
 }
 
 // versions are those of the suite; more than one if its results are of several runs.
 func versions(plans []planResult) string {
 	var list []string
 	for _, p := range plans {
-		if !slices.Contains(list, p.Suite) {
-			list = append(list, p.Suite)
-		}
+		list = once(list, p.Suite)
 	}
 	return strings.Join(list, " and ")
+}
+
+// total is the sum of all plans in a sentence.
+func total(plans []planResult) string {
+	n, modules := map[string]int{}, 0
+	for _, p := range plans {
+		modules += len(p.Modules)
+		for _, m := range p.Modules {
+			n[m.verdict()]++
+		}
+	}
+	failed := modules - n["PASSED"] - n[warning] - n[skipped]
+	return fmt.Sprintf("Of %d modules in %d plans, %d passed, %d passed with a warning, %d were skipped and %d failed.",
+		modules, len(plans), n["PASSED"], n[warning], n[skipped], failed)
 }
 
 func row(p planResult) string {
@@ -110,7 +160,7 @@ func writeExplained(w io.Writer, plans []planResult, explained []explanation) {
 		}
 	}
 	if b.Len() > 0 {
-		fmt.Fprintf(w, "## Warnings and skips, and why\n\n%s\n", b.String())
+		fmt.Fprintf(w, "\n## Warnings and skips, and why\n\n%s", b.String())
 	}
 }
 
@@ -125,7 +175,7 @@ func writeOpen(w io.Writer, plans []planResult, explained []explanation) {
 	if len(lines) == 0 {
 		return
 	}
-	fmt.Fprint(w, "## Open\n\n")
+	fmt.Fprint(w, "\n## Open\n\n")
 	for _, line := range lines {
 		fmt.Fprintln(w, "- "+line)
 	}

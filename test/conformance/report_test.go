@@ -9,7 +9,7 @@ import (
 )
 
 var basic = planResult{
-	Key: "basic", Group: "default", Plan: "oidcc-basic-certification-test-plan", Variant: choices{"client_registration": "static_client"}, Suite: "5.2.4",
+	Key: "basic", Group: "default", Plan: "oidcc-basic-certification-test-plan", Variant: choices{"client_registration": "static_client"}, Suite: "5.2.4", Provider: "signet 1.0.0", Date: "2026-11-22",
 	Modules: []moduleResult{
 		{Module: "oidcc-server", Status: "FINISHED", Result: "PASSED"},
 		{Module: "oidcc-prompt-login", Status: "FINISHED", Result: "REVIEW"},
@@ -34,6 +34,8 @@ func TestWriteReport(t *testing.T) {
 	writeReport(&b, []planResult{basic}, reasons)
 	for _, want := range []string{
 		"suite, version 5.2.4, finds",
+		"Of 6 modules in 1 plans, 2 passed, 1 passed with a warning, 1 were skipped and 2 failed.\n",
+		"Tested: `signet 1.0.0` on 2026-11-22.\n",
 		"| `oidcc-basic-certification-test-plan` `[client_registration=static_client]` | 6 | 2 | 1 | 1 | 2 |\n",
 		"- warning of `oidcc-scope-phone`: “phone_number is missing” There is no telephone.\n",
 		"- skipped of `oidcc-idtoken-unsigned`: “none is not supported” Unsigned ID tokens are not offered.\n",
@@ -42,6 +44,22 @@ func TestWriteReport(t *testing.T) {
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, b.String())
+		}
+	}
+}
+
+// A report without its configuration could not be repeated.
+func TestWriteReport_SaysHowTheServerWasConfigured(t *testing.T) {
+	t.Parallel()
+	for _, g := range groups {
+		var b bytes.Buffer
+		writeReport(&b, []planResult{{Key: g.plans[0].key, Group: g.name, Plan: g.plans[0].name}}, nil)
+		for section, values := range g.settings {
+			for key := range values.(map[string]any) {
+				if !strings.Contains(b.String(), "`"+section+"."+key+": ") {
+					t.Errorf("%s: the report lacks %s.%s:\n%s", g.name, section, key, b.String())
+				}
+			}
 		}
 	}
 }

@@ -19,6 +19,7 @@ type planResult struct {
 	Variant  choices        `json:"variant,omitempty"`
 	Suite    string         `json:"suite"`
 	Provider string         `json:"provider"`
+	Date     string         `json:"date"`
 	Partial  bool           `json:"partial,omitempty"` // modules were left out
 	Modules  []moduleResult `json:"modules"`
 }

@@ -85,7 +85,12 @@ func (r *rig) startSuite(ctx context.Context) (err error) {
 func (r *rig) findBinary(ctx context.Context) error {
 	if r.o.signet == "" {
 		r.o.signet = filepath.Join(r.o.work, "signet-bin")
-		build := exec.CommandContext(ctx, "go", "build", "-o", r.o.signet, "./cmd/signet")
+		state, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output()
+		if err != nil {
+			return fmt.Errorf("git describe: %w", err)
+		}
+		version := "-X main.version=" + strings.TrimSpace(string(state))
+		build := exec.CommandContext(ctx, "go", "build", "-ldflags", version, "-o", r.o.signet, "./cmd/signet")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w\n%s", err, out)
 		}
@@ -151,7 +156,8 @@ func (r *rig) runGroup(ctx context.Context, g group, plans []plan) ([]planResult
 
 // runPlan runs the modules of a plan, one after the other, and saves their results.
 func (r *rig) runPlan(ctx context.Context, g group, p plan, config map[string]any) (planResult, error) {
-	result := planResult{Key: p.key, Group: g.name, Plan: p.name, Variant: p.variant, Suite: r.version, Provider: r.build, Partial: r.o.modules != ""}
+	result := planResult{Key: p.key, Group: g.name, Plan: p.name, Variant: p.variant, Suite: r.version, Provider: r.build,
+		Date: time.Now().Format(time.DateOnly), Partial: r.o.modules != ""}
 	id, modules, err := r.api.createPlan(ctx, p.name, p.variant, config)
 	if err != nil {
 		return result, err
