@@ -261,6 +261,9 @@ func TestDPoP_ShortKeys(t *testing.T) {
 		_, err := r.postProven(c, credentialsForm(), p.sign(t, r.proofClaims("POST", pathToken, nil), map[jose.HeaderKey]any{"jwk": json.RawMessage(bad)}))
 		wantCode(t, err, InvalidDPoPProof)
 	}
+	weak := must(rsa.GenerateKey(rand.Reader, 1024)) // its signature is right
+	_, err := r.postProven(c, credentialsForm(), prover{jose.RS256, weak, jose.JSONWebKey{Key: weak.Public()}}.proof(r))
+	wantCode(t, err, InvalidDPoPProof)
 }
 
 // TestDPoP_Replay: a proof works once, at whichever instance, and per key (RFC 9449 §11.1; fapi2
