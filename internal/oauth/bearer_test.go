@@ -71,7 +71,7 @@ func TestBearer_Refuses(t *testing.T) {
 			"used before": used, "garbage": "x", "our own token": r.tokens(bare, "scope", "openid").IDToken,
 			"unknown issuer": set("iss", "https://who.test"), "issuer of another client": set("iss", "https://elsewhere.test"),
 			"issuer of software": set("iss", "https://software.test"), "no issuer": set("iss", nil),
-			"nobody": set("sub", id.New()), "no subject": set("sub", nil), "long subject": set("sub", strings.Repeat("s", 600)),
+			"nobody": set("sub", id.New()), "no subject": set("sub", nil), "NUL": set("sub", "a\x00b"), "long subject": set("sub", strings.Repeat("s", 600)),
 			"another audience": set("aud", "https://other.test"), "the token endpoint": set("aud", testIssuer+"/oauth2/token"),
 			"a list as audience": set("aud", []string{testIssuer}), "no audience": set("aud", nil),
 			"no expiry": set("exp", nil), "expired": set("exp", now.Add(-2*time.Minute).Unix()), "expires far off": set("exp", now.Add(2*time.Hour).Unix()),
@@ -110,6 +110,14 @@ func TestBearer_Refuses(t *testing.T) {
 		_, err = r.assert(c, r.assertion(nil))
 		wantCode(t, err, InvalidGrant)
 	})
+}
+
+// Where the registration demands two factors, an assertion, which proves none, opens nothing.
+func TestBearer_TwoFactorsDemanded(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	_, err := r.assert(r.bearer(func(m *client.Metadata) { m.RequireMFA = true }), r.assertion(nil), "scope", "read")
+	wantCode(t, err, UnauthorizedClient)
 }
 
 // One assertion makes one grant, of any number of uses at once on two instances, and its mark outlives it.

@@ -132,6 +132,24 @@ func TestExchange_Refuses(t *testing.T) {
 	})
 }
 
+// Where the registration of the service demands two factors, the sign-in behind the token had them.
+func TestExchange_TwoFactorsDemanded(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	for _, format := range []string{client.FormatJWT, client.FormatOpaque} {
+		shop := r.shop(func(m *client.Metadata) { m.AccessTokenFormat = format })
+		gateway := r.exchanger(func(m *client.Metadata) { m.RequireMFA = true }, shop)
+		_, err := r.trade(gateway, r.tokens(shop, "scope", "openid read").AccessToken)
+		wantCode(t, err, InvalidRequest)
+		req := must(r.ParseAuthorize(t.Context(), ask(shop, "scope", "openid read")))
+		l := r.login()
+		l.ACR, l.AMR = "urn:signet:acr:2fa", []string{"pwd", "otp", "mfa"}
+		resp := must(r.Issue(t.Context(), req, l))
+		_, err = r.trade(gateway, must(r.exchange(shop, resp.Params.Get("code"))).AccessToken)
+		check(t, err)
+	}
+}
+
 // Who may impersonate leaves no act behind, but a record; who signs in as an actor is named.
 func TestExchange_Actors(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
@@ -40,6 +41,9 @@ func (h *bearerGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.
 	}
 	if f.client.Public() {
 		return refuse(UnauthorizedClient, "Only confidential clients may use this grant.")
+	}
+	if f.client.Metadata.RequireMFA {
+		return refuse(UnauthorizedClient, "The application demands two factors, which an assertion does not prove.")
 	}
 	if f.form.Get("assertion") == "" {
 		return refuse(InvalidRequest, "assertion is missing.")
@@ -127,8 +131,8 @@ func (e *Engine) readGrant(ctx context.Context, f *flow) (trust.Issuer, *grantCl
 // check is RFC 7523 §3. As for client assertions, this server must be the only audience.
 func (c *grantClaims) check(issuer string, now time.Time) error {
 	switch {
-	case c.Subject == "" || len(c.Subject) > maxHint:
-		return errors.New("no subject, or a very long one")
+	case c.Subject == "" || len(c.Subject) > maxHint || strings.ContainsRune(c.Subject, 0): // no row can have NUL
+		return errors.New("no subject, or one that cannot be")
 	case c.Audience != issuer:
 		return errors.New("the audience is not this issuer")
 	case c.Expires == nil || !now.Before(c.Expires.time().Add(skew)):
