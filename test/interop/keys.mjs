@@ -1,5 +1,5 @@
 // Keys of the clients, and https in front of programs that have none.
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto'
 import { createServer } from 'node:https'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -20,6 +20,13 @@ export function keyPair (kid, alg = 'ES256', use = 'sig') {
 
 /** The private key of a pair, for programs that want a file. */
 export const pem = (pair) => createPrivateKey({ key: pair.private, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' })
+
+/** A JWT signed with the ES256 key of a pair. */
+export function jwt (pair, header, claims) {
+  const input = [{ alg: 'ES256', ...header }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  const key = createPrivateKey({ key: pair.private, format: 'jwk' })
+  return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+}
 
 /** https in the place of a program that speaks http only; `answer` may say something itself. */
 export async function front (port, answer) {

@@ -75,7 +75,7 @@ spring_build() {
 	echo "building the Spring application"
 	rm -rf "$cache/spring"
 	cp -r test/interop/spring "$cache/spring"
-	nice mvn -q -B -f "$cache/spring/pom.xml" -DskipTests package </dev/null || die "Maven could not build test/interop/spring"
+	nice mvn -q -B -Dstyle.color=never -f "$cache/spring/pom.xml" -DskipTests package </dev/null || die "Maven could not build test/interop/spring"
 }
 
 # Cargo.pins is Cargo.lock without the address that each package came from, which is the same for

@@ -4,6 +4,7 @@ import { secret } from '../rig.mjs'
 
 const grants = ['authorization_code', 'refresh_token']
 const device = 'urn:ietf:params:oauth:grant-type:device_code'
+const bearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 export const client = {
@@ -11,8 +12,9 @@ export const client = {
   language: 'JavaScript',
   version: () => JSON.parse(readFileSync(new URL('package.json', import.meta.url))).dependencies['openid-client'],
   flows: [
-    'code', 'public', 'form_post', 'refresh', 'private_key_jwt', 'client_credentials', 'introspection', 'revocation', 'par', 'jar', 'jarm',
-    'dpop', 'fapi', 'message_signing', 'rar', 'encryption', 'hybrid', 'device', 'token_exchange', 'registration', 'logout'
+    'code', 'public', 'form_post', 'hybrid', 'implicit', 'claims', 'userinfo_jwt', 'refresh', 'private_key_jwt', 'client_secret_jwt', 'client_credentials',
+    'introspection', 'revocation', 'par', 'jar', 'jarm', 'dpop', 'fapi', 'message_signing', 'rar', 'encryption', 'device', 'token_exchange', 'jwt_bearer',
+    'registration', 'logout'
   ],
 
   config ({ callback, bye, audience, jwks }) {
@@ -25,6 +27,7 @@ export const client = {
     return {
       oauth: { legacy_response_types: true, authorization_details_types: { payment_initiation: 'Start a payment' } },
       registration: { mode: 'token' },
+      jwt_issuers: [{ name: 'ci', issuer: 'https://ci.example.com', jwks: { keys: jwks.keys.filter((key) => key.kid === 'interop-1') }, subject: 'email' }],
       clients: [
         web('web'),
         { id: 'public', name: 'public', kind: 'spa', redirect_uris: [callback], grant_types: grants, scopes: ['openid', 'profile', 'email', 'offline_access'] },
@@ -38,6 +41,10 @@ export const client = {
         web('signing', bank, { profile: 'fapi2_message_signing', dpop_bound_access_tokens: true, authorization_signed_response_alg: 'ES256' }),
         web('rar', {}, { authorization_details_types: ['payment_initiation'] }),
         web('encrypted', { jwks }, { id_token_encrypted_response_alg: 'RSA-OAEP-256', id_token_encrypted_response_enc: 'A256GCM' }),
+        web('symmetric', { token_endpoint_auth_method: 'client_secret_jwt' }),
+        web('informed', { scopes: ['openid', 'profile', 'email'] }, { userinfo_signed_response_alg: 'ES256' }),
+        web('implicit', { response_types: ['id_token'], grant_types: ['implicit'], scopes: ['openid', 'email'], audiences: undefined }),
+        web('deploy', { first_party: true, grant_types: ['authorization_code', bearer], scopes: ['openid', 'orders.read'] }, { jwt_bearer_issuers: ['ci'] }),
         web('hybrid', { response_types: ['code id_token'], grant_types: [...grants, 'implicit'] }),
         { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes: ['openid', 'profile', 'email', 'offline_access'] },
         web('exchanger', { grant_types: [exchange], response_types: [], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'] }, { token_exchange_clients: ['web'] })

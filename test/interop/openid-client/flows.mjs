@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import * as oidc from 'openid-client'
 import { audience, bye, callback, secret } from '../rig.mjs'
+import { jwt } from '../keys.mjs'
+import { email } from '../people.mjs'
 import { party, scope } from './rp.mjs'
 import { profiles } from './profiles.mjs'
 
@@ -42,6 +44,12 @@ export async function run (rig) {
     const config = await discover('keyed', oidc.PrivateKeyJwt(signing))
     const { tokens } = await signIn(config)
     assert.equal((await oidc.refreshTokenGrant(config, tokens.refresh_token)).claims().sub, tokens.claims().sub)
+  })
+
+  await flow('client_secret_jwt', async () => {
+    const config = await discover('symmetric', oidc.ClientSecretJwt(secret))
+    const { tokens } = await signIn(config)
+    await knows(config, tokens)
   })
 
   await flow('client_credentials', async () => {
@@ -95,6 +103,18 @@ export async function run (rig) {
     const facts = await oidc.tokenIntrospection(exchanger, other.access_token)
     assert.equal(facts.sub, tokens.claims().sub)
     assert.equal(facts.act?.sub, 'exchanger', 'RFC 8693 §4.1')
+  })
+
+  await flow('jwt_bearer', async () => {
+    const config = await discover('deploy')
+    const now = Math.floor(Date.now() / 1000)
+    const assertion = jwt(rig.keys.sig, { kid: rig.keys.sig.public.kid }, {
+      iss: 'https://ci.example.com', sub: email, aud: issuer, iat: now, exp: now + 60, jti: oidc.randomState()
+    })
+    const ask = () => oidc.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:jwt-bearer', { assertion, scope: 'orders.read', resource: audience })
+    const facts = await oidc.tokenIntrospection(config, (await ask()).access_token)
+    assert.equal(facts.scope, 'orders.read')
+    await assert.rejects(ask(), { error: 'invalid_grant' }, 'RFC 7523 §3: an assertion is good once')
   })
 
   await flow('registration', async () => {

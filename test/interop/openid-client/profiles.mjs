@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import * as oidc from 'openid-client'
 import { callback } from '../rig.mjs'
+import { email, name } from '../people.mjs'
 
 const secure = callback.replace('http:', 'https:') // FAPI takes no other
 
@@ -97,6 +98,29 @@ export async function profiles (rig, { signing, discover, request, signIn, knows
     const config = await discover('hybrid', undefined, undefined, [oidc.useCodeIdTokenResponseType])
     const { tokens, landed } = await signIn(config)
     assert.match(landed.hash, /id_token=/)
+    await knows(config, tokens)
+  })
+
+  await flow('implicit', async () => {
+    const config = await discover('implicit', undefined, undefined, [oidc.useIdTokenResponseType])
+    const { parameters: { code_challenge: _, code_challenge_method: __, ...parameters }, checks } = await request({ scope: 'openid email' })
+    const landed = await rig.person().enter(oidc.buildAuthorizationUrl(config, parameters))
+    const claims = await oidc.implicitAuthentication(config, landed, checks.expectedNonce, { expectedState: checks.expectedState })
+    assert.equal(claims.email, email, 'OpenID Connect Core §5.4: there is no other place for it')
+  })
+
+  await flow('claims', async () => {
+    const config = await discover('informed', undefined, { userinfo_signed_response_alg: 'ES256' })
+    const claims = JSON.stringify({ id_token: { email: { essential: true } }, userinfo: { name: null } })
+    const { tokens } = await signIn(config, { more: { scope: 'openid', claims } })
+    assert.equal(tokens.claims().email, email)
+    const info = await oidc.fetchUserInfo(config, tokens.access_token, tokens.claims().sub)
+    assert.deepEqual([info.name, info.email], [name, undefined])
+  })
+
+  await flow('userinfo_jwt', async () => {
+    const config = await discover('informed', undefined, { userinfo_signed_response_alg: 'ES256' }, [oidc.enableNonRepudiationChecks])
+    const { tokens } = await signIn(config, { more: { scope: 'openid profile email' } })
     await knows(config, tokens)
   })
 }

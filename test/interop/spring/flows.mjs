@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { createHash, createPrivateKey, randomUUID, sign } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { until } from '../../lib/processes.mjs'
 import { audience, bye, secret } from '../rig.mjs'
-import { keyPair } from '../keys.mjs'
+import { jwt, keyPair } from '../keys.mjs'
 import { Surfer, email } from '../people.mjs'
 
 export async function run (rig) {
@@ -109,14 +109,10 @@ export async function run (rig) {
   if ([...rig.results.values()].some((r) => !r.ok)) console.error(program.output.split('\n').filter((line) => !/^\s+at /.test(line)).join('\n').slice(-4000))
 }
 
-const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-
 /** A DPoP proof. */
 function proof (pair, htm, htu, token) {
   const { kty, crv, x, y } = pair.public
-  const input = `${part({ typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } })}.${part({
+  return jwt(pair, { typ: 'dpop+jwt', jwk: { kty, crv, x, y } }, {
     jti: randomUUID(), htm, htu, iat: Math.floor(Date.now() / 1000), ...(token && { ath: createHash('sha256').update(token).digest('base64url') })
-  })}`
-  const key = createPrivateKey({ key: pair.private, format: 'jwk' })
-  return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+  })
 }
