@@ -83,7 +83,7 @@ func standings(ctx context.Context, s *app.Services) ([]standing, error) {
 
 // clientName is what people call an application, "" for one that is gone.
 func clientName(ctx context.Context, s *app.Services, cid string) (string, error) {
-	c, err := s.Clients.Get(ctx, id.Client(cid))
+	c, err := s.Clients.Recorded(ctx, id.Client(cid))
 	if errs.Is(err, errs.NotFound) {
 		return "", nil
 	}

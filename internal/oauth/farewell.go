@@ -86,7 +86,7 @@ func (e *Engine) RevokeUser(ctx context.Context, u id.User, except id.Session) e
 func (e *Engine) farewell(ctx context.Context, parties []logout.Party) (Farewell, error) {
 	var out Farewell
 	for _, p := range parties {
-		c, err := e.clients.Get(ctx, p.Client)
+		c, err := e.clients.Recorded(ctx, p.Client)
 		if errs.Is(err, errs.NotFound) {
 			continue
 		}

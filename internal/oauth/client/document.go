@@ -89,8 +89,8 @@ func (c *Client) DocumentHost() string {
 	return u.Host
 }
 
-// Recorded is Get for lists of what was: a client that is a document comes as it was last recorded,
-// and nobody is asked about it. One that nobody consented to is not found.
+// Recorded is Get for what was, and for transactions: a client that is a document comes as it was last
+// recorded, and nobody is asked about it. One that nobody consented to is not found.
 func (s *Service) Recorded(ctx context.Context, cid id.Client) (*Client, error) {
 	if validID(cid) {
 		return s.Get(ctx, cid)

@@ -35,7 +35,7 @@ func (s *Service) deliver(ctx context.Context, d outbox.Delivery, token TokenFun
 	if err := json.Unmarshal(d.Payload, &n); err != nil {
 		return outbox.Permanent(err)
 	}
-	c, err := s.d.Clients.Get(ctx, id.Client(d.Recipient))
+	c, err := s.d.Clients.Recorded(ctx, id.Client(d.Recipient))
 	switch {
 	case errs.Is(err, errs.NotFound):
 		return outbox.Permanent(errors.New("the application is not registered any more"))

@@ -3,12 +3,14 @@ package logout
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +47,7 @@ func newRig(t *testing.T, db *store.DB, guard fetch.Options) *rig {
 	check(t, err)
 	log, err := audit.New(audit.Deps{DB: db, Clock: r.clock})
 	check(t, err)
-	r.clients, err = client.New(client.Deps{DB: db, Clock: r.clock, Changes: store.NewChanges(db, time.Hour), Audit: log, Fetch: fetch.New(fetch.Options{})})
+	r.clients, err = client.New(client.Deps{DB: db, Clock: r.clock, Changes: store.NewChanges(db, time.Hour), Audit: log, Fetch: fetch.New(open), Documents: &client.Documents{}})
 	check(t, err)
 	r.outbox, err = outbox.New(outbox.Deps{DB: db, Clock: r.clock, Seal: sealer, Audit: log, Log: slog.New(slog.DiscardHandler)})
 	check(t, err)
@@ -176,6 +178,33 @@ func TestDeliver_GivesUp(t *testing.T) {
 	check(t, r.clients.Delete(t.Context(), gone))
 	if item := r.deliver(); item.State != outbox.Dead || !strings.Contains(item.LastError, "not registered") || len(r.got) != asked {
 		t.Errorf("%+v, %d requests", item, len(r.got)-asked)
+	}
+}
+
+// TestDeliver_Document: an application that is a document is told as it was last recorded. Its owner is
+// not asked, least of all while a transaction waits, and may be away for longer than a copy serves.
+func TestDeliver_Document(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t, store.SQLite), open)
+	var asked atomic.Int64
+	owner := httptest.NewServer(nil)
+	defer owner.Close()
+	c := id.Client(owner.URL + "/client.json")
+	owner.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"client_id":"`+string(c)+`","redirect_uris":["https://rp.test/cb"],"backchannel_logout_uri":"`+r.server.URL+`"}`)
+	})
+	_, err := r.clients.Get(t.Context(), c)
+	check(t, err)
+	check(t, r.clients.Adopt(t.Context(), c))
+	r.clock.Advance(3 * 24 * time.Hour)
+	r.leave(c)
+	if item := r.deliver(); item.State != outbox.Done || item.Recipient != string(c) || len(r.got) != 1 || asked.Load() != 1 {
+		t.Errorf("%+v, told %d times, its owner asked %d times", item, len(r.got), asked.Load())
 	}
 }
 

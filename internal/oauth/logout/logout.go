@@ -126,9 +126,10 @@ func (s *Service) end(ctx context.Context, sql string, args ...any) ([]Party, er
 	return parties, nil
 }
 
-// put queues one notice, for an application that has an address for it.
+// put queues one notice, for an application that has an address for it: the recorded one, because a
+// transaction waits for no document's owner.
 func (s *Service) put(ctx context.Context, p Party) error {
-	c, err := s.d.Clients.Get(ctx, p.Client)
+	c, err := s.d.Clients.Recorded(ctx, p.Client)
 	if errs.Is(err, errs.NotFound) || err == nil && c.Metadata.BackchannelLogoutURI == "" {
 		return nil
 	}
