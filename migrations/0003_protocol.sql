@@ -45,14 +45,13 @@ CREATE TABLE proof_mark ( -- one use per proof or assertion key, shared by all i
 	expires_at BIGINT NOT NULL
 );
 CREATE INDEX proof_mark_expiry ON proof_mark (expires_at);
-CREATE TABLE device_request ( -- RFC 8628, and CIBA requests: waits for a person to decide
+CREATE TABLE device_request ( -- RFC 8628: a device that waits for a person to decide
 	id TEXT PRIMARY KEY,
-	kind TEXT NOT NULL,              -- device | ciba
-	code_hash TEXT NOT NULL UNIQUE,  -- of the device code or auth_req_id
-	user_code TEXT UNIQUE,           -- keyed hash of its letters; NULL once decided or for ciba
+	code_hash TEXT NOT NULL UNIQUE,  -- of the device code
+	user_code TEXT UNIQUE,           -- keyed hash of its letters; NULL once decided
 	client_id TEXT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
 	request TEXT NOT NULL,           -- JSON: what is asked for, and from where
-	account_id TEXT NOT NULL,        -- whom a ciba request asks, or who decided; '' before
+	account_id TEXT NOT NULL,        -- who decided; '' before
 	status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'denied')),
 	grant_id TEXT NOT NULL,          -- made by the approval; ''
 	poll_interval BIGINT NOT NULL,   -- seconds; grows with each slow_down
@@ -62,7 +61,6 @@ CREATE TABLE device_request ( -- RFC 8628, and CIBA requests: waits for a person
 	decided_at BIGINT NOT NULL
 );
 CREATE INDEX device_request_expiry ON device_request (expires_at);
-CREATE INDEX device_request_account ON device_request (account_id, status);
 
 -- oauth/logout: who is told when a session ends. A row is the promise to tell; the outbox keeps it.
 CREATE TABLE session_client ( -- clients that a session signed somebody in to

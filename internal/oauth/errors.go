@@ -46,7 +46,6 @@ const (
 	InvalidStatement        = "invalid_software_statement"        // RFC 7591 §3.2.2
 	UnapprovedStatement     = "unapproved_software_statement"     // RFC 7591 §3.2.2
 	UnmetRequirements       = "unmet_authentication_requirements" // OIDC Unmet Authentication Requirements §2
-	UnknownUserID           = "unknown_user_id"                   // OIDC CIBA §13
 	InsufficientAuth        = "insufficient_user_authentication"  // RFC 9470 §3
 )
 
@@ -57,7 +56,7 @@ var Codes = []string{
 	InteractionRequired, SelectionRequired, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
 	UnsupportedTokenType, InvalidToken, InsufficientScope, InvalidRequestObject, InvalidRequestURI, InvalidDPoPProof,
 	UseDPoPNonce, InvalidDetails, AuthorizationPending, SlowDown, ExpiredToken, InvalidClientMetadata, InvalidRedirectURI,
-	InvalidStatement, UnapprovedStatement, UnmetRequirements, UnknownUserID, InsufficientAuth,
+	InvalidStatement, UnapprovedStatement, UnmetRequirements, InsufficientAuth,
 }
 
 // Target is where an authorization response may go: an address that was checked against the

@@ -2,20 +2,20 @@ package oauth
 
 // The statements of requests that wait for a person, and of grants without a browser session.
 const (
-	sqlInsertDevice = `INSERT INTO device_request (id, kind, code_hash, user_code, client_id, request, account_id, status, grant_id,
+	sqlInsertDevice = `INSERT INTO device_request (id, code_hash, user_code, client_id, request, account_id, status, grant_id,
 			poll_interval, polled_at, created_at, expires_at, decided_at)
-		VALUES ($1, 'device', $2, $3, $4, $5, '', 'pending', '', $6, 0, $7, $8, 0)
+		VALUES ($1, $2, $3, $4, $5, '', 'pending', '', $6, 0, $7, $8, 0)
 		ON CONFLICT DO NOTHING RETURNING id`
 
 	sqlWaitingDevice = `SELECT id, client_id, request, created_at, expires_at FROM device_request
-		WHERE user_code = $1 AND kind = 'device' AND status = 'pending' AND expires_at > $2`
+		WHERE user_code = $1 AND status = 'pending' AND expires_at > $2`
 
 	// sqlDecideDevice is the one transition: the first answer gets a row back, every other none. The
 	// user code is free again with it.
 	sqlDecideDevice = `UPDATE device_request SET status = $2, account_id = $3, grant_id = $4, decided_at = $5, user_code = NULL
-		WHERE id = $1 AND kind = 'device' AND status = 'pending' AND expires_at > $5 RETURNING code_hash`
+		WHERE id = $1 AND status = 'pending' AND expires_at > $5 RETURNING code_hash`
 
-	sqlPolledDevice = `SELECT client_id, status, poll_interval, polled_at, expires_at FROM device_request WHERE code_hash = $1 AND kind = 'device'`
+	sqlPolledDevice = `SELECT client_id, status, poll_interval, polled_at, expires_at FROM device_request WHERE code_hash = $1`
 
 	// sqlPollDevice takes note of a poll that comes late enough; sqlSlowDevice of one that does not, and
 	// makes the interval longer, up to five minutes (RFC 8628 §3.5). Half a second is forgiven: the

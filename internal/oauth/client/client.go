@@ -71,7 +71,6 @@ const (
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     // RFC 7523
-	GrantCIBA              = "urn:openid:params:grant-type:ciba"               // OIDC CIBA Core
 )
 
 // Metadata is what an operator decides about a client. Lifetimes of zero mean the server's

@@ -66,9 +66,6 @@ type Protocol struct {
 	ExchangeClients []string `json:"token_exchange_clients,omitempty" doc:"Clients whose tokens it may exchange (RFC 8693), besides its own."`
 	Impersonates    bool     `json:"token_exchange_impersonation,omitempty" doc:"Exchanged tokens may leave out who acts (no act claim)."`
 	TrustedIssuers  []string `json:"jwt_bearer_issuers,omitempty" doc:"Names of issuers (jwt_issuers) whose assertions it may present (RFC 7523)."`
-
-	CIBAMode           string `json:"backchannel_token_delivery_mode,omitempty" doc:"poll or ping (CIBA)."`
-	CIBANotifyEndpoint string `json:"backchannel_client_notification_endpoint,omitempty" doc:"Where pings go."`
 }
 
 // clone copies the lists, so that a draft shares nothing with a snapshot.

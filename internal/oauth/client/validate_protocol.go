@@ -267,19 +267,6 @@ func checkGrantSettings(s subject, p *Problems) {
 	if len(s.TrustedIssuers) > 0 && !s.has(GrantJWTBearer) {
 		p.add("jwt_bearer_issuers", "needs the grant type %s", GrantJWTBearer)
 	}
-	switch {
-	case !slices.Contains([]string{"", "poll", "ping"}, s.CIBAMode):
-		p.add("backchannel_token_delivery_mode", "is %q, must be poll or ping", shown(s.CIBAMode))
-	case s.has(GrantCIBA) && s.CIBAMode == "":
-		p.add("backchannel_token_delivery_mode", "is needed for the grant type %s", GrantCIBA)
-	case s.CIBAMode == "ping" && s.CIBANotifyEndpoint == "":
-		p.add("backchannel_client_notification_endpoint", "is needed for ping")
-	}
-	if s.CIBANotifyEndpoint != "" {
-		if text := uriProblem(s.CIBANotifyEndpoint, false); text != "" {
-			p.add("backchannel_client_notification_endpoint", "%q %s", shown(s.CIBANotifyEndpoint), text)
-		}
-	}
 }
 
 // checkTexts bounds what is free text.

@@ -36,7 +36,6 @@ var aliases = map[string]string{
 	pathRevoke:                     "revocation_endpoint",
 	pathPush:                       "pushed_authorization_request_endpoint",
 	"/oauth2/device_authorization": "device_authorization_endpoint",
-	"/oauth2/bc-authorize":         "backchannel_authentication_endpoint",
 }
 
 // CertificateRoutes are the rows of the listener that asks for certificates: no pages, no documents,
