@@ -72,3 +72,16 @@ func TestGet_OnlyTheKindThatIsWanted(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLifeOf: whatever the header says, it is a time from none to what fits a number of seconds.
+func FuzzLifeOf(f *testing.F) {
+	f.Add("max-age=60, public", "5")
+	f.Add("MAX-AGE=\"60\"", "-1")
+	f.Add("max-age==,,no-store", "x")
+	f.Fuzz(func(t *testing.T, control, age string) {
+		life := lifeOf(http.Header{"Cache-Control": {control}, "Age": {age}})
+		if life < 0 || life > 1<<31*time.Second {
+			t.Fatalf("%s", life)
+		}
+	})
+}
