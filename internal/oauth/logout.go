@@ -68,7 +68,7 @@ func (e *Engine) ParseLogout(ctx context.Context, form url.Values) (*Logout, err
 		l.Session, l.Trusted = c.Session, c.Session != ""
 	}
 	if cid != "" {
-		c, err := e.clients.Get(ctx, id.Client(cid))
+		c, err := e.clients.Recorded(ctx, id.Client(cid))
 		switch {
 		case errs.Is(err, errs.NotFound), err == nil && !c.Active():
 			l.Trusted = false // nobody vouches for the request any more

@@ -54,7 +54,7 @@ func (p *Pages) farewellView(r *http.Request, f oauth.Farewell, l signin.Leave) 
 }
 
 func (p *Pages) nameOf(r *http.Request, l signin.Leave) (string, error) {
-	c, err := p.d.Clients.Get(r.Context(), l.Client)
+	c, err := p.d.Clients.Recorded(r.Context(), l.Client)
 	if errs.Is(err, errs.NotFound) {
 		return l.Location, nil
 	}
