@@ -55,8 +55,11 @@ func impersonable(c *client.Client, redirect string) bool {
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return true
 	}
-	return slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())
+	return slices.Contains(loopbackHosts, u.Hostname())
 }
+
+// loopbackHosts are this machine, whosever it is (RFC 8252 §7.3).
+var loopbackHosts = []string{"127.0.0.1", "::1", "localhost"}
 
 // consentVersion returns the version of the consent that covers the request, 0 for a first-party
 // client, or consent_required.

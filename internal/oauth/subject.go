@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"slices"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
@@ -24,8 +25,12 @@ func sectorOf(c *client.Client) string {
 	if c.Metadata.SubjectType != "pairwise" {
 		return ""
 	}
+	host := c.Metadata.Sector()
+	if slices.Contains(loopbackHosts, host) {
+		host = "" // which programs use it together says nothing about whose they are
+	}
 	// A client without a host is a sector of its own; no host may be called so.
-	return cmp.Or(c.Metadata.Sector(), "client:"+string(c.ID))
+	return cmp.Or(host, "client:"+string(c.ID))
 }
 
 // pseudonym is the sub of a user in a sector; everybody's public sub is the user's id.

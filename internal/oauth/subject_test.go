@@ -137,6 +137,28 @@ func TestPairwise_Hint(t *testing.T) {
 	}
 }
 
+// TestPairwise_Loopback: the loopback interface is nobody's host. Programs that have nothing in common but
+// that they run on people's own machines do not know them by one sub.
+func TestPairwise_Loopback(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	seen := map[any]string{}
+	for _, uri := range []string{"http://127.0.0.1/cb", "http://localhost/cb", "http://[::1]/cb", "https://localhost/cb"} {
+		for range 2 {
+			c := r.newClient(client.Native, func(m *client.Metadata) {
+				m.RedirectURIs, m.SubjectType = []string{uri}, "pairwise"
+			})
+			form := exchangeForm(r.code(ask(c, "redirect_uri", uri, "scope", "openid")))
+			form.Set("redirect_uri", uri)
+			sub := claimsOf(t, must(r.post(c, form)).IDToken)["sub"]
+			if sub == string(r.user) || seen[sub] != "" {
+				t.Errorf("%s: sub %v, seen at %q", uri, sub, seen[sub])
+			}
+			seen[sub] = uri
+		}
+	}
+}
+
 // TestPairwise_Switched: a JWT that knows the user by another sub than its client does now is not
 // active: its two readers would take it for two people.
 func TestPairwise_Switched(t *testing.T) {
