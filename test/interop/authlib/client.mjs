@@ -24,7 +24,7 @@ export const client = {
         web('keyed', { secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks }),
         web('opaque', { access_token_format: 'opaque' }),
         { id: 'machine', name: 'machine', kind: 'machine', secret, scopes: ['orders.read'], audiences: [audience] },
-        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes: scopes.slice(0, 4) }
+        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], scopes: scopes.slice(0, 4) }
       ]
     }
   },

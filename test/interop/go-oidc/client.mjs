@@ -20,7 +20,7 @@ export const client = {
         { id: 'web', name: 'web', kind: 'web', secret, redirect_uris: [callback], post_logout_redirect_uris: [bye], grant_types: grants, scopes },
         { id: 'tool', name: 'Tool', kind: 'native', redirect_uris: ['http://127.0.0.1/callback'], scopes },
         { id: 'machine', name: 'machine', kind: 'machine', secret, scopes: ['orders.read'], audiences: [audience] },
-        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes }
+        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], scopes }
       ]
     }
   },

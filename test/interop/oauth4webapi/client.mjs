@@ -48,7 +48,7 @@ export const client = {
         web('fapi', bank, { profile: 'fapi2', dpop_bound_access_tokens: true }),
         web('signing', bank, { profile: 'fapi2_message_signing', dpop_bound_access_tokens: true, authorization_signed_response_alg: 'ES256' }),
         web('hybrid', { response_types: ['code id_token'], grant_types: [...grants, 'implicit'] }),
-        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes: ['openid', 'profile', 'email', 'offline_access'] }
+        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], scopes: ['openid', 'profile', 'email', 'offline_access'] }
       ]
     }
   },

@@ -46,8 +46,8 @@ export const client = {
         web('implicit', { response_types: ['id_token'], grant_types: ['implicit'], scopes: ['openid', 'email'], audiences: undefined }),
         web('deploy', { first_party: true, grant_types: ['authorization_code', bearer], scopes: ['openid', 'orders.read'] }, { jwt_bearer_issuers: ['ci'] }),
         web('hybrid', { response_types: ['code id_token'], grant_types: [...grants, 'implicit'] }),
-        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], response_types: [], scopes: ['openid', 'profile', 'email', 'offline_access'] },
-        web('exchanger', { grant_types: [exchange], response_types: [], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'] }, { token_exchange_clients: ['web'] })
+        { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], scopes: ['openid', 'profile', 'email', 'offline_access'] },
+        web('exchanger', { grant_types: [exchange], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'] }, { token_exchange_clients: ['web'] })
       ]
     }
   },

@@ -28,7 +28,7 @@ export const client = {
         machine('machine'),
         machine('opaque', { access_token_format: 'opaque' }),
         web('exchanger', {
-          grant_types: [exchange], response_types: [], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'],
+          grant_types: [exchange], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'],
           metadata: { token_exchange_clients: ['orders'] }
         })
       ]
