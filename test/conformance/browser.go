@@ -84,8 +84,14 @@ func seenLogin() []script {
 }
 
 // Visits that end on a page of ours instead of at the application.
-func badRequest() []script { return []script{authorize(page(refusal))} }
-func loginPage() []script  { return []script{authorize(page("Sign in"))} }
+func badRequest() []script  { return []script{authorize(page(refusal))} }
+func policyShown() []script { return []script{authorize(page("Privacy policy of Conformance one"))} }
+func termsShown() []script  { return []script{authorize(page("Terms of Conformance one"))} }
+func logoShown() []script {
+	shown := page("Sign in")
+	shown.Commands = append([]command{{"wait", "xpath", "//img[starts-with(@src, '/client-logo')]", 10}}, shown.Commands...)
+	return []script{authorize(shown)}
+}
 func refusedLogout() []script {
 	return []script{usual()[0], logout(page("cannot sign you out"))}
 }
@@ -123,9 +129,9 @@ var unusual = map[string]func() []script{
 	"oidcc-ensure-request-object-with-redirect-uri":            either,
 	"fapi2-security-profile-final-user-rejects-authentication": reject,
 	"fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds": twice,
-	"oidcc-registration-logo-uri":                                       loginPage,
-	"oidcc-registration-policy-uri":                                     loginPage,
-	"oidcc-registration-tos-uri":                                        loginPage,
+	"oidcc-registration-logo-uri":                                       logoShown,
+	"oidcc-registration-policy-uri":                                     policyShown,
+	"oidcc-registration-tos-uri":                                        termsShown,
 	"oidcc-rp-initiated-logout-bad-post-logout-redirect-uri":            refusedLogout,
 	"oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri": refusedLogout,
 	"oidcc-rp-initiated-logout-modified-id-token-hint":                  refusedLogout,
