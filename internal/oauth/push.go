@@ -28,7 +28,7 @@ const (
 )
 
 // pushBudget bounds what strangers can make us keep: a public client proves nothing, so anybody can
-// push for it. A network has as many sign-ins in progress (RFC 6819 §4.4.1.11).
+// push for it, and a client that registered itself proves nothing but that. A network has as many sign-ins in progress (RFC 6819 §4.4.1.11).
 var pushBudget = ratelimit.Budget{Name: "push-source", Limit: 600, Per: 15 * time.Minute}
 
 // Pushed is the answer to a pushed authorization request (RFC 9126 §2.2).
@@ -62,7 +62,7 @@ func (e *Engine) Push(ctx context.Context, call Call) (*Pushed, error) {
 	if call.Form.Has("request_uri") { // RFC 9126 §2.1
 		return nil, refuse(InvalidRequest, "request_uri cannot be pushed.")
 	}
-	if c.Public() {
+	if strange(c) {
 		if e.limits == nil {
 			return nil, refuse(UnauthorizedClient, "Public clients cannot push here.")
 		}
@@ -85,6 +85,11 @@ func (e *Engine) Push(ctx context.Context, call Call) (*Pushed, error) {
 		return nil, AsError(err)
 	}
 	return &Pushed{RequestURI: pushedURN + kept.Token.Reveal(), ExpiresIn: int64(pushedLife / time.Second)}, nil
+}
+
+// strange reports whether anybody can push for a client, or could have made one to push for.
+func strange(c *client.Client) bool {
+	return c.Public() || c.Metadata.Quarantined || c.ManagedBy == client.ManagedByDocument
 }
 
 func (e *Engine) checkPush(ctx context.Context, c *client.Client, call *Call) (*Request, error) {

@@ -356,6 +356,24 @@ func TestPush_PublicClientsAreBounded(t *testing.T) {
 	}
 }
 
+// TestPush_StrangersAreBounded: who registered itself can authenticate, and is a stranger all the same
+// (security case AZ-30).
+func TestPush_StrangersAreBounded(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.newClient(client.Web, func(m *client.Metadata) { m.Quarantined, m.FirstParty = true, false })
+	ctx := audit.WithSource(t.Context(), audit.Source{IP: "192.0.2.1"})
+	source := ratelimit.Key{Budget: pushBudget, Value: ratelimit.SourceNetwork("192.0.2.1")}
+	for range pushBudget.Limit {
+		must(r.limits.Reserve(ctx, source))
+	}
+	h, form := r.as(c, ask(c))
+	_, err := r.Push(ctx, post(h, form))
+	if e := wantCode(t, err, TemporarilyUnavailable); e != nil && e.Status != 429 {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestPush_ChangedRegistration: what was taken away since is not given.
 func TestPush_ChangedRegistration(t *testing.T) {
 	t.Parallel()
