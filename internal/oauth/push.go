@@ -28,7 +28,8 @@ const (
 )
 
 // pushBudget bounds what strangers can make us keep: a public client proves nothing, so anybody can
-// push for it, and a client that registered itself proves nothing but that. A network has as many sign-ins in progress (RFC 6819 §4.4.1.11).
+// push for it, and a client that registered itself proves nothing but that. A network has as many
+// sign-ins in progress (RFC 6819 §4.4.1.11).
 var pushBudget = ratelimit.Budget{Name: "push-source", Limit: 600, Per: 15 * time.Minute}
 
 // Pushed is the answer to a pushed authorization request (RFC 9126 §2.2).
