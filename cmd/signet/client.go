@@ -165,7 +165,7 @@ func clientShow(o *options) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.withApp(cmd.Context(), func(s *app.Services) error {
-				c, err := s.Clients.Get(cmd.Context(), id.Client(args[0]))
+				c, err := s.Clients.Recorded(cmd.Context(), id.Client(args[0]))
 				if err != nil {
 					return plain("the client cannot be shown", err)
 				}
@@ -266,7 +266,7 @@ func clientUpdate(o *options) *cobra.Command {
 			}
 			return o.withApp(cmd.Context(), func(s *app.Services) error {
 				ctx, cid := cmd.Context(), id.Client(args[0])
-				old, err := s.Clients.Get(ctx, cid)
+				old, err := s.Clients.Recorded(ctx, cid)
 				if err != nil {
 					return plain("the client was not changed", err)
 				}

@@ -76,7 +76,10 @@ func (s *Service) Get(ctx context.Context, cid id.Client) (*Client, error) {
 		}
 	}
 	gen := s.cache.generation()
-	if s.d.Documents != nil && documentID(cid) {
+	if documentID(cid) {
+		if s.d.Documents == nil { // switched off, and with it those that were in use
+			return nil, notFound(cid)
+		}
 		return s.document(ctx, cid, gen)
 	}
 	c, err := s.load(ctx, cid)

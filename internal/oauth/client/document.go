@@ -28,10 +28,12 @@ const (
 	documentMost  = 24 * time.Hour
 	documentStale = 24 * time.Hour // used while its owner cannot be reached
 	documentRetry = 30 * time.Second
-	documentUnset = time.Hour // where the owner says nothing
+	documentUnset = time.Hour        // where the owner says nothing
+	documentWrong = 10 * time.Second // before what was no document is asked for again
 	maxDocument   = 16 << 10
 	maxDocuments  = 1000 // in memory; any other makes room
 	documentSlots = 8    // fetched at once: other outbound requests must not starve
+	adoptedSlots  = 4    // and of those that people use: no stranger's address takes their place
 )
 
 const (
@@ -43,7 +45,8 @@ ON CONFLICT (kind, uri) DO UPDATE SET content_type = excluded.content_type, body
 	sqlTouchDocument  = `UPDATE client_document SET used_at = $3 WHERE kind = $1 AND uri = $2`
 	sqlDeleteDocument = `DELETE FROM client_document WHERE (kind, uri) IN
 	(SELECT kind, uri FROM client_document WHERE used_at < $1 ORDER BY used_at LIMIT $2)`
-	sqlAdoptClient = `INSERT INTO client (id, name, kind, status, managed_by, metadata, created_at, updated_at)
+	sqlForgetDocument = `DELETE FROM client_document WHERE kind = $1 AND uri = $2`
+	sqlAdoptClient    = `INSERT INTO client (id, name, kind, status, managed_by, metadata, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (id) DO NOTHING`
 	sqlFollowClient = `UPDATE client SET name = $2, kind = $3, metadata = $4, updated_at = $5 WHERE id = $1 AND managed_by = $6`
 )
@@ -52,7 +55,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (id) DO NOTHING`
 type documents struct {
 	mu    sync.Mutex
 	known map[id.Client]*known
+	wrong map[id.Client]time.Time // what stands there was none; asked again after documentWrong
 	slots chan struct{}
+	// adopted are the slots of documents that have a row.
+	adopted chan struct{}
 }
 
 type known struct {
@@ -136,7 +142,9 @@ func (s *Service) document(ctx context.Context, cid id.Client, gen uint64) (*Cli
 	if !now.Before(c.until) {
 		c.until = now.Add(documentRetry)
 	}
-	s.cache.keep(gen, func() { s.cache.putClient(c) })
+	if c.stored { // strangers fill no more memory than that of documents
+		s.cache.keep(gen, func() { s.cache.putClient(c) })
+	}
 	return c, nil
 }
 
@@ -175,9 +183,16 @@ func (s *Service) storedDocument(ctx context.Context, cid id.Client) (*known, er
 
 // readDocument fetches the document and brings the client's row, if there is one, up to date with it.
 func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) (*known, error) {
+	if s.documents.isWrong(cid, s.d.Clock.Now()) {
+		return nil, notFound(cid)
+	}
+	slots := s.documents.slots
+	if row != nil {
+		slots = s.documents.adopted
+	}
 	select {
-	case s.documents.slots <- struct{}{}:
-		defer func() { <-s.documents.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		return nil, errs.Retry(errs.Busy, "", documentRetry)
 	}
@@ -187,12 +202,7 @@ func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) 
 	}
 	reg, err := s.judge(ctx, cid, doc.Body)
 	if err != nil {
-		s.documents.drop(cid)
-		if !errs.Is(err, errs.Invalid) {
-			return nil, err
-		}
-		s.d.Log.WarnContext(ctx, "the document of a client is unusable", "client", string(cid), "error", err.Error())
-		return nil, notFound(cid)
+		return nil, s.unusable(ctx, cid, row, err)
 	}
 	now := s.d.Clock.Now()
 	life := doc.Life
@@ -207,6 +217,23 @@ func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) 
 		}
 	}
 	return k, nil
+}
+
+// unusable ends what a document said before, in memory and in the store: it does not any more.
+func (s *Service) unusable(ctx context.Context, cid id.Client, row *Client, err error) error {
+	if !errs.Is(err, errs.Invalid) {
+		s.documents.drop(cid)
+		return err
+	}
+	s.d.Log.WarnContext(ctx, "the document of a client is unusable", "client", string(cid), "error", err.Error())
+	s.documents.end(cid, s.d.Clock.Now())
+	if row == nil {
+		return notFound(cid)
+	}
+	if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlForgetDocument, kindMetadata, string(cid)); err != nil {
+		return err
+	}
+	return notFound(cid)
 }
 
 // judge reads a document under the terms for documents (draft §4.1).
@@ -349,6 +376,29 @@ func (d *documents) put(cid id.Client, k *known) {
 		delete(d.known, other)
 	}
 	d.known[cid] = k
+}
+
+func (d *documents) end(cid id.Client, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known, cid)
+	for other := range d.wrong {
+		if len(d.wrong) < maxDocuments {
+			break
+		}
+		delete(d.wrong, other)
+	}
+	d.wrong[cid] = now
+}
+
+func (d *documents) isWrong(cid id.Client, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.wrong[cid]
+	if ok && now.Sub(at) >= documentWrong {
+		delete(d.wrong, cid)
+	}
+	return ok && now.Sub(at) < documentWrong
 }
 
 func (d *documents) drop(cid id.Client) {

@@ -148,6 +148,84 @@ func TestDocument_OffIsOff(t *testing.T) {
 	})
 }
 
+// Switching documents off shuts out those, too, that people had consented to.
+func TestDocument_OffEndsAdopted(t *testing.T) {
+	t.Parallel()
+	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
+		p := publish(t, nil)
+		get(t, s, p.id())
+		must(t, s.Adopt(t.Context(), p.id()))
+		off := instance(t, s.d.DB, c, nil)
+		if _, err := off.Get(t.Context(), p.id()); !errs.Is(err, errs.NotFound) {
+			t.Errorf("%v", err)
+		}
+		if got, err := off.Recorded(t.Context(), p.id()); err != nil || got.Name != "Agent" { // lists of what was
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+// A document that became wrong ends at once, also where a copy of the old one was stored.
+func TestDocument_WrongEndsStored(t *testing.T) {
+	t.Parallel()
+	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
+		p := publish(t, nil)
+		get(t, s, p.id())
+		must(t, s.Adopt(t.Context(), p.id()))
+		p.say(t, map[string]any{"client_id": "https://other.test/c"})
+		c.Advance(documentUnset + time.Second)
+		_, _ = s.Get(t.Context(), p.id()) // asks its owner behind the answer
+		later(t, "the end", func() bool {
+			c.Advance(documentRetry)
+			_, err := s.Get(t.Context(), p.id())
+			return errs.Is(err, errs.NotFound)
+		})
+		for range 3 {
+			c.Advance(documentRetry)
+			if _, err := s.Get(t.Context(), p.id()); !errs.Is(err, errs.NotFound) {
+				t.Fatalf("it is back: %v", err)
+			}
+		}
+		if _, err := open(t, s.d.DB, c, nil).Get(t.Context(), p.id()); !errs.Is(err, errs.NotFound) {
+			t.Errorf("on another instance: %v", err)
+		}
+	})
+}
+
+// Whoever names an address of somebody else again and again makes us ask there once in a while.
+func TestDocument_WrongIsNotAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	s, c := openSQLite(t)
+	p := publish(t, map[string]any{"client_id": "https://other.test/c"})
+	for range 10 {
+		if _, err := s.Get(t.Context(), p.id()); !errs.Is(err, errs.NotFound) {
+			t.Fatal(err)
+		}
+	}
+	if n := p.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	p.say(t, nil)
+	c.Advance(documentWrong + time.Second)
+	get(t, s, p.id())
+}
+
+// What strangers name is in memory once, among few: not with the clients as well.
+func TestDocument_StrangersAreNotCached(t *testing.T) {
+	t.Parallel()
+	s, _ := openSQLite(t)
+	p := publish(t, nil)
+	get(t, s, p.id())
+	if s.cache.client(p.id()) != nil {
+		t.Error("cached among the clients")
+	}
+	must(t, s.Adopt(t.Context(), p.id()))
+	get(t, s, p.id())
+	if s.cache.client(p.id()) == nil {
+		t.Error("one that people use is not cached")
+	}
+}
+
 // §4.2: a document is kept as its owner says, within bounds; one that cannot be read or is wrong is
 // not remembered.
 func TestDocument_Cached(t *testing.T) {
@@ -302,6 +380,23 @@ func TestDocument_Flood(t *testing.T) {
 	wg.Wait()
 	if at.Load() > documentSlots || busy.Load() < 50-2*documentSlots {
 		t.Errorf("%d requests at once, %d turned away", at.Load(), busy.Load())
+	}
+}
+
+// Addresses that strangers name do not keep those from being read that people use.
+func TestDocument_FloodSparesAdopted(t *testing.T) {
+	t.Parallel()
+	s, c := openSQLite(t)
+	p := publish(t, nil)
+	get(t, s, p.id())
+	must(t, s.Adopt(t.Context(), p.id()))
+	c.Advance(documentMost + documentStale + time.Hour)
+	for range documentSlots { // all taken by strangers
+		s.documents.slots <- struct{}{}
+	}
+	get(t, s, p.id())
+	if _, err := s.Get(t.Context(), publish(t, nil).id()); !errs.Is(err, errs.Busy) {
+		t.Errorf("a stranger's: %v", err)
 	}
 }
 

@@ -57,7 +57,8 @@ func New(d Deps) (*Service, error) {
 	s := &Service{d: d}
 	s.cache.empty()
 	s.remote.entries = map[string]*remoteSet{}
-	s.documents.known, s.documents.slots = map[id.Client]*known{}, make(chan struct{}, documentSlots)
+	s.documents.known, s.documents.wrong = map[id.Client]*known{}, map[id.Client]time.Time{}
+	s.documents.slots, s.documents.adopted = make(chan struct{}, documentSlots), make(chan struct{}, adoptedSlots)
 	s.logos.known = map[string]keptLogo{}
 	d.Changes.OnChange(Topic, s.cache.empty)
 	return s, nil
