@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/ory/fosite"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
@@ -406,4 +407,28 @@ func TestFAPI_FrontChannel(t *testing.T) {
 	wantCode(t, second(signs.Push(t.Context(), signs.call(pathTestPAR, ask(signs.id), nil))), InvalidRequest)
 	form := values("client_id", string(signs.id), "request", signs.k.requestObject(t, r.objectClaims(signs.id, nil)))
 	wantCode(t, second(signs.Push(t.Context(), signs.call(pathTestPAR, form, nil))), "")
+}
+
+// TestKeep_LooksAtTheGrantLast: what was revoked since the token was judged yields nothing.
+func TestKeep_LooksAtTheGrantLast(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		ctx := t.Context()
+		b := newBanker(r, nil)
+		tok, err := b.send(exchangeForm(b.code()), &b.p)
+		check(t, err)
+		g, _, err := r.findRefresh(ctx, tok.RefreshToken)
+		check(t, err)
+		hash, _ := id.Hash(id.RefreshToken, tok.RefreshToken)
+		judged := func() *flow {
+			return &flow{
+				grantType: client.GrantRefreshToken, client: must(r.clients.Get(ctx, b.id)), index: must(r.index(ctx)), now: r.clock.Now(),
+				grant: *g, spends: hash, scopes: g.Scopes, call: &Call{},
+			}
+		}
+		h := &refreshGrant{e: r.Engine}
+		check(t, h.keep(ctx, judged(), fosite.NewAccessResponse()))
+		check(t, r.revokeGrant(ctx, g, "test"))
+		wantCode(t, h.keep(ctx, judged(), fosite.NewAccessResponse()), InvalidGrant)
+	})
 }
