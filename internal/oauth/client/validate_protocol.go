@@ -69,8 +69,8 @@ func checkProfile(s subject, p *Problems) {
 	}
 	for _, a := range []struct{ field, alg string }{
 		{"id_token_signed_response_alg", s.IDTokenAlg}, {"userinfo_signed_response_alg", s.UserinfoAlg},
-		{"authorization_signed_response_alg", s.AuthorizationAlg}, {"request_object_signing_alg", s.RequestObjectAlg},
-		{"token_endpoint_auth_signing_alg", s.AuthSigningAlg},
+		{"authorization_signed_response_alg", s.AuthorizationAlg}, {"introspection_signed_response_alg", s.IntrospectionAlg},
+		{"request_object_signing_alg", s.RequestObjectAlg}, {"token_endpoint_auth_signing_alg", s.AuthSigningAlg},
 	} {
 		if a.alg != "" && !slices.Contains(FAPIAlgs(), a.alg) {
 			p.add(a.field, "is %q: profile %s allows %s", shown(a.alg), s.Profile, strings.Join(FAPIAlgs(), ", "))
