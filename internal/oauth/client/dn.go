@@ -52,7 +52,7 @@ func subjectDN(cert *x509.Certificate) ([]string, error) {
 		var rdn []string
 		for _, a := range set {
 			text, ok := a.Value.(string)
-			if !ok {
+			if !ok || strings.ContainsRune(text, 0) {
 				return nil, errDN
 			}
 			rdn = append(rdn, a.Type.String()+"="+text)

@@ -1,6 +1,9 @@
 package client
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +41,23 @@ func TestDN(t *testing.T) {
 		if got, err := parseDN(bad); err == nil {
 			t.Errorf("%q is %q", bad, got)
 		}
+	}
+}
+
+// TestSubjectIs_NUL: what keeps attributes apart here is in no value of a certificate, so that one value
+// never counts as two attributes.
+func TestSubjectIs_NUL(t *testing.T) {
+	t.Parallel()
+	subject := func(value string) *x509.Certificate {
+		raw, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 10}, Value: value}}})
+		must(t, err)
+		return &x509.Certificate{RawSubject: raw}
+	}
+	if !SubjectIs(subject("Example"), "O=Example") {
+		t.Error("not the same")
+	}
+	if SubjectIs(subject("Example\x002.5.4.3=shop"), "O=Example+CN=shop") {
+		t.Error("one attribute passes for two")
 	}
 }
 
