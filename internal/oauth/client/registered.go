@@ -126,8 +126,8 @@ func (s *Service) Holder(ctx context.Context, cid id.Client, token string) (*Cli
 
 // Reregister puts r in the place of what the client registered (RFC 7592 §2.2), and another
 // registration access token in the place of the one that was used. secret is "" unless the client
-// needs one and has none. What the operator decided stays, except that a client which nobody
-// vouched for is unverified again as soon as it looks different.
+// needs one and has none. What the operator decided stays, except that a client which looks different
+// is nobody's first party any more, and unverified again if nobody vouched for it.
 func (s *Service) Reregister(ctx context.Context, cid id.Client, token string, r Registration, software string) (c Client, secret, next seal.Secret, err error) {
 	hash, ok := id.Hash(id.RegistrationToken, token)
 	if !ok {
@@ -170,8 +170,10 @@ func (s *Service) replace(ctx context.Context, old *Client, r Registration, stra
 	}
 	next := *old
 	next.Name, next.Metadata, next.UpdatedAt = r.Name, kept(old.Metadata, r.Metadata), s.d.Clock.Now()
-	if stranger && looksDifferent(old, &next) {
-		next.Metadata.Quarantined, next.Metadata.FirstParty = true, false
+	different := looksDifferent(old, &next)
+	next.Metadata.FirstParty = old.Metadata.FirstParty && !different
+	if stranger && different && !old.Metadata.Quarantined { // one that is in quarantine gains no time
+		next.Metadata.Quarantined = true
 		expires := store.Micros(next.UpdatedAt.Add(s.d.UnusedFor))
 		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlExpiresAt, next.ID, expires); err != nil {
 			return Client{}, "", err

@@ -190,6 +190,40 @@ func TestReregister_KeepsWhatTheOperatorDecided(t *testing.T) {
 	})
 }
 
+// People are not asked about a first-party application, so it may not become another one by itself,
+// whoever let it in.
+func TestReregister_FirstPartyIsWhatItWas(t *testing.T) {
+	t.Parallel()
+	eachOpen(t, func(t *testing.T, s *Service, _ *clock.Fake) {
+		ctx := t.Context()
+		made, _, token, err := s.Register(ctx, described(t, webText), Registered{})
+		must(t, err)
+		_, err = s.Update(ctx, made.ID, func(d *Draft) error { d.Metadata.FirstParty = true; return nil })
+		must(t, err)
+		other, _, _, err := s.Reregister(ctx, made.ID, token.Reveal(), described(t, `{"client_name":"Owl","redirect_uris":["https://elsewhere.test/cb"]}`), "")
+		must(t, err)
+		if m := other.Metadata; m.FirstParty || m.Quarantined {
+			t.Errorf("%+v", m)
+		}
+	})
+}
+
+// Only people keep a client in quarantine: its own updates do not.
+func TestReregister_DoesNotProlongQuarantine(t *testing.T) {
+	t.Parallel()
+	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
+		made, _, token, err := s.Register(t.Context(), described(t, webText), stranger)
+		must(t, err)
+		c.Advance(6 * 24 * time.Hour)
+		_, _, _, err = s.Reregister(t.Context(), made.ID, token.Reveal(), described(t, `{"client_name":"Owl 2","redirect_uris":["https://owl.test/cb"]}`), "")
+		must(t, err)
+		c.Advance(25 * time.Hour)
+		if n, err := s.DeleteUnused(t.Context(), 10); n != 1 || err != nil {
+			t.Errorf("%d went, %v", n, err)
+		}
+	})
+}
+
 func TestReregister_SecretsFollowTheMethod(t *testing.T) {
 	t.Parallel()
 	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
