@@ -125,6 +125,10 @@ func (s *Service) budgets(source string) []ratelimit.Key {
 	return keys
 }
 
+// updatesPerHour is how often one client may change what it registered: each time rows are written, the
+// caches of all instances are emptied, and somebody may be asked for a document.
+const updatesPerHour = 60
+
 // Register registers a client (RFC 7591 §3).
 func (s *Service) Register(ctx context.Context, r Request) (*Answer, error) {
 	if r.Token == "" && s.d.Policy.Mode != Open {
@@ -211,6 +215,11 @@ func (s *Service) holder(ctx context.Context, cid id.Client, token string) (*cli
 func (s *Service) Update(ctx context.Context, cid id.Client, r Request) (*Answer, error) {
 	old, err := s.holder(ctx, cid, r.Token)
 	if err != nil {
+		return nil, err
+	}
+	// Behind the look at the token, so that nobody uses up another client's updates.
+	budget := ratelimit.Budget{Name: "registration-update", Limit: updatesPerHour, Per: time.Hour}
+	if _, err := s.d.Limits.Reserve(ctx, ratelimit.Key{Budget: budget, Value: string(cid)}); err != nil {
 		return nil, err
 	}
 	// What it has, it may keep: an initial access token, or an operator since, let it.

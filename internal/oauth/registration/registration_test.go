@@ -221,6 +221,36 @@ func TestUpdate_Rules(t *testing.T) {
 	})
 }
 
+// Each update writes rows, empties caches and may ask a sector's owner: one client does not do it without end.
+func TestUpdate_Limits(t *testing.T) {
+	t.Parallel()
+	each(t, Policy{Mode: Open}, func(r *rig) {
+		ctx := r.t.Context()
+		a, err := r.register("", body)
+		check(r.t, err)
+		b, err := r.register("", body)
+		check(r.t, err)
+		update := func(a *Answer) (*Answer, error) {
+			text := `{"client_id":"` + string(a.ClientID) + `","redirect_uris":["https://owl.test/cb"]}`
+			return r.Update(ctx, a.ClientID, Request{Token: a.Token, Body: []byte(text), Source: "192.0.2.7"})
+		}
+		for range updatesPerHour {
+			a, err = update(a)
+			check(r.t, err)
+		}
+		if _, err := update(a); !errs.Is(err, errs.Limited) {
+			r.t.Errorf("one too many: %v", err)
+		}
+		if _, err := update(b); err != nil {
+			r.t.Errorf("another client: %v", err)
+		}
+		r.clock.Advance(time.Hour)
+		if _, err := update(a); err != nil {
+			r.t.Errorf("an hour later: %v", err)
+		}
+	})
+}
+
 // What an initial access token let in, an update keeps; it does not get more.
 func TestUpdate_KeepsWhatWasLetIn(t *testing.T) {
 	t.Parallel()
