@@ -101,6 +101,8 @@ var groups = []group{
 			{key: "dynamic-basic", name: "oidcc-basic-certification-test-plan", dynamic: true,
 				variant: choices{"server_metadata": "discovery", "client_registration": "dynamic_client"}},
 			{key: "dynamic-op", name: "oidcc-dynamic-certification-test-plan", dynamic: true, variant: choices{"response_type": "code"}},
+			{key: "dynamic-op-implicit", name: "oidcc-dynamic-certification-test-plan", dynamic: true, variant: choices{"response_type": "id_token"}},
+			{key: "dynamic-op-hybrid", name: "oidcc-dynamic-certification-test-plan", dynamic: true, variant: choices{"response_type": "code id_token"}},
 			{key: "3rdparty-init", name: "oidcc-3rdparty-init-login-certification-test-plan", dynamic: true, variant: choices{"response_type": "code"}},
 		},
 	},
@@ -119,7 +121,7 @@ func listPlans(w io.Writer) {
 	for _, g := range groups {
 		fmt.Fprintf(w, "%s: %s\n", g.name, g.about)
 		for _, p := range g.plans {
-			fmt.Fprintf(w, "  %-18s %s%s\n", p.key, p.name, shown(p.variant))
+			fmt.Fprintf(w, "  %-20s %s%s\n", p.key, p.name, shown(p.variant))
 		}
 	}
 }

@@ -215,7 +215,7 @@ func (j judgement) err() error {
 func printResults(w io.Writer, plans []planResult, j judgement) {
 	fmt.Fprintln(w)
 	for _, p := range plans {
-		fmt.Fprintf(w, "%-18s %s\n", p.Key, counts(p))
+		fmt.Fprintf(w, "%-20s %s\n", p.Key, counts(p))
 	}
 	for _, line := range j.unexpected {
 		fmt.Fprintln(w, "unexpected:", line)
