@@ -210,7 +210,7 @@ func TestMailbox_OnlyInDevelopment(t *testing.T) {
 	m := mailtest.Start(t, mailtest.Options{TLS: mail.NoTLS})
 	a := apptest.Start(t, apptest.Options{Engine: store.SQLite, Config: through(m)})
 	for _, r := range a.Routes() {
-		if strings.HasPrefix(r.Path, "/dev") {
+		if strings.HasPrefix(r.Path, "/dev/") {
 			t.Errorf("route %s", r.Path)
 		}
 	}
