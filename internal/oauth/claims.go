@@ -144,8 +144,12 @@ type claimsMemory struct {
 	new, old map[string]*accessClaims
 }
 
-// maxClaims bounds each of the two generations: 2048 × about 1 kB × 2 at most.
-const maxClaims = 2048
+// maxClaims bounds each of the two generations, maxClaimsKept what is worth remembering: 2048 × about
+// 1 kB × 2, and four times that at most.
+const (
+	maxClaims     = 2048
+	maxClaimsKept = 4 << 10
+)
 
 func (m *claimsMemory) decode(raw []byte) (*accessClaims, error) {
 	m.mu.Lock()
@@ -160,6 +164,9 @@ func (m *claimsMemory) decode(raw []byte) (*accessClaims, error) {
 	c = &accessClaims{}
 	if err := json.Unmarshal(raw, c); err != nil {
 		return nil, err
+	}
+	if len(raw) > maxClaimsKept {
+		return c, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

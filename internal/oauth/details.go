@@ -76,6 +76,9 @@ func (e *Engine) readDetails(c *client.Client, text string) ([]detail, error) {
 	if err != nil {
 		return nil, refuse(InvalidDetails, "authorization_details is not a sound list of objects with a type each.").because(err)
 	}
+	if written, err := json.Marshal(list); err != nil || len(written) > maxDetailsText { // escapes make it longer
+		return nil, refuse(InvalidDetails, "authorization_details is too long.").because(err)
+	}
 	for _, d := range list {
 		if !e.mayDetail(c, d.kind()) {
 			return nil, refuse(InvalidDetails, "The application may not send authorization_details of one of the types.")

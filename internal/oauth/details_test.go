@@ -213,6 +213,33 @@ func TestDetails_DoNotMultiply(t *testing.T) {
 	wantCode(t, err, InvalidDetails)
 }
 
+// However much a token says, it can be asked about and revoked: else it could not be stopped (RFC 7009 §2).
+func TestDetails_LongTokens(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.payer(nil)
+	long := func(filler string) string {
+		return `[{"type":"payment","creditor":"` + strings.Repeat(filler, (maxDetailsText-40)/len(filler)) + `"}]`
+	}
+	tok := r.tokens(c, "scope", "openid read other", "authorization_details", long("x"))
+	if !r.active(c, tok.AccessToken) {
+		t.Errorf("a token of %d bytes is not active", len(tok.AccessToken))
+	}
+	_, err := r.Userinfo(t.Context(), Call{}, "Bearer", tok.AccessToken)
+	check(t, err)
+	h, form := r.as(c, values("token", tok.AccessToken))
+	check(t, r.Revoke(t.Context(), post(h, form)))
+	if r.active(c, tok.AccessToken) || r.audited("token.revoked") != 1 {
+		t.Error("it was not revoked")
+	}
+	// As it is written in tokens, it must not be longer either.
+	_, err = r.ParseAuthorize(t.Context(), ask(c, "authorization_details", long("<"))) // \u003c in a token
+	wantCode(t, err, InvalidDetails)
+	// Whatever else makes a token too long: it is not made.
+	f := &flow{client: &client.Client{}, now: r.clock.Now(), details: json.RawMessage(`"` + strings.Repeat("x", maxAccessText) + `"`)}
+	wantCode(t, r.signAccess(f, []string{testAPI}, r.clock.Now()), InvalidDetails)
+}
+
 func FuzzParseDetails(f *testing.F) {
 	f.Add("[" + payment + "," + files + "]")
 	f.Add(`[{"type":"payment","type":"files"}]`)

@@ -51,7 +51,7 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 	var err error
 	if strings.HasPrefix(token, string(id.AccessToken)) {
 		a, err = e.inspectOpaque(ctx, token)
-	} else if len(token) <= maxTokenText {
+	} else if len(token) <= maxAccessText {
 		a, err = e.inspectJWT(ctx, token)
 	}
 	if a == nil || err != nil {

@@ -69,6 +69,10 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 		return err
 	}
 	f.out.AccessToken, err = e.keys.Sign(keys.ES256, typAccess, body)
+	if err == nil && len(f.out.AccessToken) > maxAccessText {
+		// Nobody could ask about it or revoke it.
+		return refuse(InvalidDetails, "The access token would be too long: ask for less.")
+	}
 	return err
 }
 

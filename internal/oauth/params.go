@@ -19,6 +19,7 @@ const (
 	maxHint       = 512
 	maxWords      = 16
 	maxTokenText  = 8192
+	maxAccessText = 16 << 10 // of an access token of ours, with authorization details
 	maxClientID   = 256
 	maxMaxAge     = 1 << 31 // seconds, 68 years: more is a mistake or an attack
 	verifierMin   = 43      // RFC 7636 §4.1

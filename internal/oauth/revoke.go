@@ -60,7 +60,7 @@ func (e *Engine) revokeOpaque(ctx context.Context, caller *client.Client, token 
 // revokeJWT denies one token by its jti until it expires. Never by its text: base64 and ECDSA
 // signatures have variants.
 func (e *Engine) revokeJWT(ctx context.Context, caller *client.Client, token string) error {
-	if len(token) > maxTokenText {
+	if len(token) > maxAccessText {
 		return nil
 	}
 	c, err := e.verifyAccess(token)
