@@ -32,13 +32,14 @@ const (
 	password = "seven quiet rivers run north"
 )
 
-// profile has every standard claim (OpenID Connect Core §5.1): the modules about scopes ask for all.
+// profile has every standard claim (OpenID Connect Core §5.1): the modules about scopes ask for all. An
+// import does not say that a telephone number is verified.
 var profile = map[string]any{
 	"username": user, "password": password, "email": "alice@example.com", "email_verified": true,
 	"name": "Alice Maria Example", "given_name": "Alice", "family_name": "Example", "middle_name": "Maria",
 	"nickname": "Ali", "profile": "https://example.com/alice", "picture": "https://example.com/alice.png",
 	"website": "https://alice.example.com/", "gender": "female", "birthdate": "1990-02-28",
-	"zoneinfo": "Europe/Berlin", "locale": "en-GB", "phone_number": "+491711234567", "phone_number_verified": true,
+	"zoneinfo": "Europe/Berlin", "locale": "en-GB", "phone_number": "+491711234567",
 	"address": map[string]string{"street_address": "1 Example Road", "locality": "Exampleton", "region": "Exampleshire",
 		"postal_code": "EX1 1EX", "country": "Exampleland"},
 }
