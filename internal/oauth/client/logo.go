@@ -20,6 +20,7 @@ const (
 	logoFresh = 24 * time.Hour
 	maxLogos  = 200 // in memory; any other makes room
 	logoTouch = 24 * time.Hour
+	maxMaking = 4 // copies made at once
 )
 
 // Logo is a PNG of ours.
@@ -29,25 +30,53 @@ type Logo struct {
 }
 
 type logos struct {
-	mu    sync.Mutex
-	known map[string]keptLogo
+	mu     sync.Mutex
+	known  map[string]keptLogo
+	making map[string]chan struct{} // closed when the copy is made or cannot be
 }
 
+// keptLogo has no PNG where none could be made.
 type keptLogo struct {
 	Logo
 	until time.Time
 }
 
+func noLogo(cause error) error { return errs.New(errs.NotFound, "", cause) }
+
 // Logo returns the copy of the client's logo, made if there is none, or errs.NotFound. A copy that is
-// older than a day is made anew; while its owner cannot be reached the old one serves.
+// older than a day is made anew; while its owner cannot be reached the old one serves. A document has
+// one once somebody consented to it: before, anybody could make us decode what he likes.
 func (s *Service) Logo(ctx context.Context, c *Client) (Logo, error) {
-	uri, now := c.Metadata.LogoURI, s.d.Clock.Now()
-	if uri == "" {
-		return Logo{}, errs.New(errs.NotFound, "", nil)
+	uri := c.Metadata.LogoURI
+	if uri == "" || c.ManagedBy == ManagedByDocument && !c.stored {
+		return Logo{}, noLogo(nil)
 	}
-	if l, ok := s.logos.get(uri, now); ok {
-		return l, nil
+	for {
+		if l, ok := s.logos.get(uri, s.d.Clock.Now()); ok {
+			if l.PNG == nil {
+				return l, noLogo(nil)
+			}
+			return l, nil
+		}
+		made, mine := s.logos.begin(uri)
+		switch {
+		case mine:
+			defer s.logos.end(uri)
+			return s.makeLogo(ctx, uri)
+		case made == nil: // others are at work
+			return Logo{}, noLogo(nil)
+		}
+		select {
+		case <-made:
+		case <-ctx.Done():
+			return Logo{}, noLogo(ctx.Err())
+		}
 	}
+}
+
+// makeLogo takes the copy from the store, or makes it.
+func (s *Service) makeLogo(ctx context.Context, uri string) (Logo, error) {
+	now := s.d.Clock.Now()
 	old, err := s.loadDocument(ctx, kindLogo, uri)
 	if err != nil {
 		return Logo{}, err
@@ -64,16 +93,38 @@ func (s *Service) Logo(ctx context.Context, c *Client) (Logo, error) {
 	switch {
 	case err != nil && old != nil:
 		return s.logos.put(uri, old.body, now.Add(documentLeast)), nil
+	case err != nil && ctx.Err() != nil: // whoever asked went away
+		return Logo{}, noLogo(err)
 	case err != nil:
-		return Logo{}, errs.New(errs.NotFound, "", err)
+		s.logos.put(uri, nil, now.Add(documentLeast))
+		return Logo{}, noLogo(err)
 	}
-	// A client without a row gives nobody's database anything to keep.
-	if c.ManagedBy != ManagedByDocument || c.stored {
-		if err := s.saveDocument(ctx, kindLogo, uri, "image/png", png, now, now.Add(logoFresh)); err != nil {
-			return Logo{}, err
-		}
+	if err := s.saveDocument(ctx, kindLogo, uri, "image/png", png, now, now.Add(logoFresh)); err != nil {
+		return Logo{}, err
 	}
 	return s.logos.put(uri, png, now.Add(logoFresh)), nil
+}
+
+// begin reports whether the caller is to make the copy, and must call end. Otherwise made tells when
+// somebody else has, or is nil when too many are being made.
+func (l *logos) begin(uri string) (made <-chan struct{}, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ch, ok := l.making[uri]; ok {
+		return ch, false
+	}
+	if len(l.making) >= maxMaking {
+		return nil, false
+	}
+	l.making[uri] = make(chan struct{})
+	return nil, true
+}
+
+func (l *logos) end(uri string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.making[uri])
+	delete(l.making, uri)
 }
 
 func (s *Service) copyLogo(ctx context.Context, uri string) ([]byte, error) {

@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,19 +80,56 @@ func TestLogo(t *testing.T) {
 		if old, err := s.Logo(t.Context(), with("/logo.png")); err != nil || !bytes.Equal(old.PNG, first.PNG) {
 			t.Errorf("while its owner is away: %v", err)
 		}
-		// A client without a row leaves nothing in the store.
+		// What could not be used is not decoded again for everybody who asks.
 		down.Store(false)
-		unknown := with("/logo.png")
-		unknown.Metadata.LogoURI += "?v=2"
+		_, _ = s.Logo(t.Context(), with("/lie.png"))
+		before := asked.Load()
+		if _, err := s.Logo(t.Context(), with("/lie.png")); !errs.Is(err, errs.NotFound) || asked.Load() != before {
+			t.Errorf("%v, asked %d times more", err, asked.Load()-before)
+		}
+		c.Advance(documentLeast + time.Second)
+		if _, err := s.Logo(t.Context(), with("/lie.png")); !errs.Is(err, errs.NotFound) || asked.Load() == before {
+			t.Errorf("%v, never asked again", err)
+		}
+		// For a document that nobody consented to there is none: anybody could name it.
+		before = asked.Load()
+		unknown := with("/logo.png?v=2")
 		unknown.ManagedBy = ManagedByDocument
-		_, err = s.Logo(t.Context(), unknown)
-		must(t, err)
-		var rows int64
-		must(t, s.d.DB.Q(t.Context()).QueryRow(t.Context(), `SELECT COUNT(*) FROM client_document`).Scan(&rows))
-		if rows != 1 {
-			t.Errorf("%d rows", rows)
+		if _, err := s.Logo(t.Context(), unknown); !errs.Is(err, errs.NotFound) || asked.Load() != before {
+			t.Errorf("a stranger's: %v", err)
+		}
+		unknown.stored = true
+		if _, err := s.Logo(t.Context(), unknown); err != nil {
+			t.Error(err)
 		}
 	})
+}
+
+// Whoever has many logos asked for at once makes a few requests, and holds up nobody.
+func TestLogo_Flood(t *testing.T) {
+	t.Parallel()
+	s, _ := openSQLite(t)
+	wait := make(chan struct{})
+	var at atomic.Int64
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		at.Add(1)
+		<-wait
+	}))
+	defer slow.Close()
+	defer close(wait)
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			c := &Client{ID: "c", ManagedBy: ManagedByItself, Metadata: Metadata{LogoURI: fmt.Sprintf("%s/%d.png", slow.URL, i%10)}}
+			if _, err := s.Logo(t.Context(), c); !errs.Is(err, errs.NotFound) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := at.Load(); n > maxMaking {
+		t.Errorf("%d at once", n)
+	}
 }
 
 // OIDC Registration §5 (oidcc-registration-sector-uri, -sector-bad): the document lists every redirect

@@ -59,7 +59,7 @@ func New(d Deps) (*Service, error) {
 	s.remote.entries = map[string]*remoteSet{}
 	s.documents.known, s.documents.wrong = map[id.Client]*known{}, map[id.Client]time.Time{}
 	s.documents.slots, s.documents.adopted = make(chan struct{}, documentSlots), make(chan struct{}, adoptedSlots)
-	s.logos.known = map[string]keptLogo{}
+	s.logos.known, s.logos.making = map[string]keptLogo{}, map[string]chan struct{}{}
 	d.Changes.OnChange(Topic, s.cache.empty)
 	return s, nil
 }

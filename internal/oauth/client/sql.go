@@ -100,6 +100,7 @@ func assemble(rows []scanned) ([]*Client, error) {
 		if len(list) == 0 || list[len(list)-1].ID != v.c.ID {
 			c := v.c
 			c.CreatedAt, c.UpdatedAt = store.Time(v.created), store.Time(v.updated)
+			c.stored = c.ManagedBy == ManagedByDocument
 			if err := c.read(v.metadata); err != nil {
 				return nil, err
 			}
