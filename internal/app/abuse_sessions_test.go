@@ -224,7 +224,7 @@ func TestAbuse_CookiesOfOthers(t *testing.T) {
 // Security case SE-13: no page of ours can be read by a script of another origin.
 func TestAbuse_PagesAreNotShared(t *testing.T) {
 	t.Parallel()
-	apptest.Each(t, apptest.Options{}, func(t *testing.T, a *apptest.App) {
+	apptest.Each(t, apptest.Options{Config: everythingOn}, func(t *testing.T, a *apptest.App) {
 		person := a.Person(t)
 		b := a.Browser(t)
 		b.Open("/login")

@@ -15,6 +15,7 @@ import (
 
 	"signet/internal/app"
 	"signet/internal/app/apptest"
+	"signet/internal/config"
 	"signet/internal/oauth/client"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
@@ -98,12 +99,18 @@ func TestKeys_AlgorithmOfANewClient(t *testing.T) {
 	}
 }
 
+// everythingOn switches on what adds routes.
+func everythingOn(c *config.Config) {
+	c.Register.Mode = "open"
+	c.OAuth.ClientDocuments, c.OAuth.LegacyResponseTypes, c.OAuth.RequestURIs, c.OAuth.RequestObjects = true, true, true, "unsigned"
+}
+
 // TestRoutes_TheWholeTable goes through every route that exists: methods that it does not have
 // are refused, browser posts without our origin are refused, nothing answers 5xx, and every
 // answer has its headers. A new route is covered the day it is added.
 func TestRoutes_TheWholeTable(t *testing.T) {
 	t.Parallel()
-	a := apptest.Start(t, apptest.Options{})
+	a := apptest.Start(t, apptest.Options{Config: everythingOn})
 	methods := map[string][]string{}
 	documents := map[string]bool{} // same for everybody, without the headers of pages and log lines
 	for _, r := range a.Routes() {
