@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"signet/internal/config"
 	"signet/internal/identity/account"
 	"signet/internal/identity/federation"
+	"signet/internal/oauth/client"
 	"signet/internal/oauth/trust"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
@@ -35,6 +37,19 @@ func jwtIssuers(cfg *config.Config) []trust.Issuer {
 	var out []trust.Issuer
 	for _, j := range cfg.JWTIssuers {
 		out = append(out, trust.Issuer{Name: j.Name, Issuer: j.Issuer, JWKS: j.JWKS, JWKSURI: j.JWKSURI, Subject: trust.Subject(j.Subject)})
+	}
+	return out
+}
+
+// checkIssuers says which key sets are none.
+func checkIssuers(cfg *config.Config) (out []config.Fault) {
+	for i, j := range cfg.JWTIssuers {
+		if len(j.JWKS) == 0 {
+			continue
+		}
+		if _, err := client.ParseKeys(j.JWKS); err != nil {
+			out = append(out, config.Fault{Path: fmt.Sprintf("jwt_issuers[%d].jwks", i), Text: err.Error()})
+		}
 	}
 	return out
 }

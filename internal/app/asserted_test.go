@@ -5,12 +5,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"signet/internal/app"
 	"signet/internal/app/apptest"
 	"signet/internal/config"
 	"signet/internal/oauth/client"
@@ -91,4 +94,16 @@ func TestAsserted_Subjects(t *testing.T) {
 			t.Errorf("with the proof turned round: %d %s", got.Status, got.Body)
 		}
 	})
+}
+
+// A key set of an issuer that is none stops `signet config check`, not only the start.
+func TestAsserted_CheckedKeys(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []string{`{"keys":[]}`, `{"keys":[{"kty":"oct","k":"AAAA"}]}`, `[]`} {
+		cfg := &config.Config{JWTIssuers: []config.JWTIssuer{{Name: "a", Issuer: "https://a.test", JWKS: json.RawMessage(keys)}}}
+		cfg.Register.Statements = "refuse"
+		if got := fmt.Sprint(app.CheckFile(cfg)); !strings.Contains(got, "{jwt_issuers[0].jwks ") {
+			t.Errorf("%s: %s", keys, got)
+		}
+	}
 }

@@ -128,6 +128,9 @@ func CheckServe(cfg *config.Config) []config.Fault {
 			out = append(out, config.Fault{Path: "tls.cert_file", Text: err.Error()})
 		}
 	}
+	if _, err := authorities(cfg); err != nil {
+		out = append(out, config.Fault{Path: "mtls.ca_file", Text: err.Error()})
+	}
 	return out
 }
 
@@ -135,7 +138,7 @@ func CheckServe(cfg *config.Config) []config.Fault {
 // known without the store: the rules of client registration. It is the Check of config.Load, so
 // that all of it is reported before anything is touched.
 func CheckFile(cfg *config.Config) []config.Fault {
-	out := checkRegistration(cfg)
+	out := slices.Concat(checkRegistration(cfg), checkIssuers(cfg))
 	add := func(item string, p client.Problem) {
 		out = append(out, config.Fault{Path: item + "." + p.Field, Text: p.Text})
 	}

@@ -21,11 +21,11 @@ func authorities(cfg *config.Config) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(cfg.MTLS.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("mtls.ca_file: %w", err)
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("mtls.ca_file holds no certificate in PEM form")
+		return nil, errors.New("holds no certificate in PEM form")
 	}
 	return pool, nil
 }

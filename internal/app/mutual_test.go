@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -240,6 +241,9 @@ func TestMutual_BadAuthorities(t *testing.T) {
 		cfg.MTLS.CAFile = path
 		if _, err := app.New(t.Context(), cfg, app.Options{DB: storetest.Open(t, store.SQLite)}); err == nil || !strings.Contains(err.Error(), "mtls.ca_file") {
 			t.Errorf("%s: %v", name, err)
+		}
+		if got := fmt.Sprint(app.CheckServe(cfg)); !strings.Contains(got, "{mtls.ca_file ") {
+			t.Errorf("%s: config check: %s", name, got)
 		}
 	}
 }

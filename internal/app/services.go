@@ -159,7 +159,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	ttl := cfg.Tokens
 	trusted, err := authorities(cfg)
 	if err != nil {
-		return err
+		return fmt.Errorf("mtls.ca_file: %w", err)
 	}
 	issuers, err := trust.New(s.Clients, jwtIssuers(cfg))
 	if err != nil {
