@@ -105,44 +105,18 @@ func printStandings(w io.Writer, list []standing) error {
 }
 
 func logoutList(o *options) *cobra.Command {
-	var dead, all, asJSON bool
-	var application string
-	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the notices that wait, or those that were given up",
 		Example: "  signet logout-deliveries list\n  signet logout-deliveries list --client wiki --all --json",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := outbox.Filter{Kind: logout.Kind, State: outbox.Pending, Recipient: application, Limit: limit}
-			switch {
-			case dead:
-				f.State = outbox.Dead
-			case all:
-				f.State = ""
-			}
-			return o.withApp(cmd.Context(), func(s *app.Services) error {
-				list, err := s.Outbox.List(cmd.Context(), f)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), append([]outbox.Item{}, list...))
-				}
-				none := map[outbox.State]string{
-					outbox.Pending: "No notice waits.", outbox.Dead: "No notice was given up.", "": "No notice was put in the last week.",
-				}[f.State]
-				return printMessages(cmd.OutOrStdout(), list, none)
-			})
-		},
 	}
-	f := cmd.Flags()
-	f.BoolVar(&dead, "dead", false, "those that expired, or that nobody can be told any more")
-	f.BoolVar(&all, "all", false, "delivered ones too (they are kept for a week)")
-	f.StringVar(&application, "client", "", "those to one application")
-	f.IntVar(&limit, "limit", 100, "at most so many, newest first")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.MarkFlagsMutuallyExclusive("dead", "all")
+	filter := &outbox.Filter{Kind: logout.Kind}
+	listMessages(o, cmd, filter, map[outbox.State]string{
+		outbox.Pending: "No notice waits.", outbox.Dead: "No notice was given up.", "": "No notice was put in the last week.",
+	})
+	cmd.Flag("dead").Usage = "those that expired, or that nobody can be told any more"
+	cmd.Flags().StringVar(&filter.Recipient, "client", "", "those to one application")
 	return cmd
 }
 

@@ -97,8 +97,6 @@ func hint(err error) string {
 }
 
 func mailList(o *options) *cobra.Command {
-	var dead, all, asJSON bool
-	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the mails that wait, or those that could not be delivered",
@@ -106,36 +104,42 @@ func mailList(o *options) *cobra.Command {
 			"it may hold a code.",
 		Example: "  signet mail list\n  signet mail list --dead --json",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f := outbox.Filter{Kind: mail.OutboxKind, State: outbox.Pending, Limit: limit}
-			switch {
-			case dead:
-				f.State = outbox.Dead
-			case all:
-				f.State = ""
-			}
-			return o.withApp(cmd.Context(), func(s *app.Services) error {
-				list, err := s.Outbox.List(cmd.Context(), f)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), append([]outbox.Item{}, list...))
-				}
-				none := map[outbox.State]string{
-					outbox.Pending: "No mail waits.", outbox.Dead: "No mail was given up.", "": "No mail was sent in the last week.",
-				}[f.State]
-				return printMessages(cmd.OutOrStdout(), list, none)
-			})
-		},
 	}
+	listMessages(o, cmd, &outbox.Filter{Kind: mail.OutboxKind}, map[outbox.State]string{
+		outbox.Pending: "No mail waits.", outbox.Dead: "No mail was given up.", "": "No mail was sent in the last week.",
+	})
+	cmd.Flag("dead").Usage = "those that were refused for good, expired, or were tried too often"
+	return cmd
+}
+
+// listMessages gives a command the flags of a list of messages, and makes it print them. none is what
+// it says where there are none.
+func listMessages(o *options, cmd *cobra.Command, filter *outbox.Filter, none map[outbox.State]string) {
+	var dead, all, asJSON bool
 	f := cmd.Flags()
-	f.BoolVar(&dead, "dead", false, "those that were refused for good, expired, or were tried too often")
+	f.BoolVar(&dead, "dead", false, "those that were given up")
 	f.BoolVar(&all, "all", false, "delivered ones too (they are kept for a week)")
-	f.IntVar(&limit, "limit", 100, "at most so many, newest first")
+	f.IntVar(&filter.Limit, "limit", 100, "at most so many, newest first")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("dead", "all")
-	return cmd
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case dead:
+			filter.State = outbox.Dead
+		case !all:
+			filter.State = outbox.Pending
+		}
+		return o.withApp(cmd.Context(), func(s *app.Services) error {
+			list, err := s.Outbox.List(cmd.Context(), *filter)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), append([]outbox.Item{}, list...))
+			}
+			return printMessages(cmd.OutOrStdout(), list, none[filter.State])
+		})
+	}
 }
 
 func printMessages(w io.Writer, list []outbox.Item, none string) error {

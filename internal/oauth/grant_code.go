@@ -52,17 +52,26 @@ func (h *codeGrant) HandleTokenEndpointRequest(ctx context.Context, ar fosite.Ac
 		return invalidGrant("session ended")
 	case f.form.Get("redirect_uri") != g.RedirectURI: // RFC 6749 §4.1.3
 		return invalidGrant("redirect_uri differs")
+	}
+	return h.e.redeemable(ctx, f)
+}
+
+// redeemable is what is asked of every code, whoever it came by: the verifier, the state of its grant
+// now, and what the request wants of it.
+func (e *Engine) redeemable(ctx context.Context, f *flow) error {
+	g := &f.grant
+	switch {
 	case !verifies(g.CodeChallenge, f.form.Get("code_verifier")):
 		// One failed verifier kills the code (fosite F5): the next guess meets nothing.
-		return h.e.reused(ctx, g, "code_verifier does not match")
+		return e.reused(ctx, g, "code_verifier does not match")
 	case !g.stands(f.client, f.now):
-		return invalidGrant("user inactive or consent withdrawn")
+		return invalidGrant("revoked, user inactive or consent withdrawn")
 	}
 	scopes := f.index.narrow(f.client, g.Scopes)
 	if len(scopes) == 0 {
 		return invalidGrant("no scope is left to the client")
 	}
-	return f.within(h.e, scopes)
+	return f.within(e, scopes)
 }
 
 // PopulateTokenEndpointResponse signs, then spends the code and writes the refresh token in one

@@ -80,19 +80,10 @@ func (h *deviceGrant) judge(ctx context.Context, f *flow) error {
 	} else if err != nil {
 		return err
 	}
-	switch {
-	case spent != "":
+	if spent != "" {
 		return invalidGrant("device code used before")
-	case !verifies(g.CodeChallenge, f.form.Get("code_verifier")):
-		return h.e.reused(ctx, g, "code_verifier does not match")
-	case !g.stands(f.client, f.now):
-		return invalidGrant("revoked, user inactive or consent withdrawn")
 	}
-	scopes := f.index.narrow(f.client, g.Scopes)
-	if len(scopes) == 0 {
-		return invalidGrant("no scope is left to the client")
-	}
-	return f.within(h.e, scopes)
+	return h.e.redeemable(ctx, f)
 }
 
 // PopulateTokenEndpointResponse signs, then spends the code in one statement: of any number of polls
