@@ -38,6 +38,9 @@ func (e *Engine) reference(ctx context.Context, c *client.Client, uri string) (s
 	if text, ok := e.objects.find(address+"#"+fragment, now); ok {
 		return text, nil
 	}
+	if c.Strange() {
+		ctx = fetch.Stranger(ctx)
+	}
 	doc, err := e.fetch.Get(ctx, address, fetch.JWT)
 	if err != nil {
 		// The client's server, not ours, does not answer: that is no 503 of ours (RFC 9101 §7).

@@ -16,14 +16,16 @@ import (
 
 // shelf is an application's server that has one request object.
 type shelf struct {
-	asked atomic.Int64
-	last  atomic.Value
-	text  string
-	err   error
+	asked    atomic.Int64
+	last     atomic.Value
+	stranger atomic.Bool
+	text     string
+	err      error
 }
 
-func (s *shelf) Get(_ context.Context, address string, kind fetch.Kind) (fetch.Document, error) {
+func (s *shelf) Get(ctx context.Context, address string, kind fetch.Kind) (fetch.Document, error) {
 	s.asked.Add(1)
+	s.stranger.Store(fetch.IsStranger(ctx))
 	s.last.Store(address)
 	return fetch.Document{Body: []byte(s.text)}, s.err
 }
@@ -32,6 +34,24 @@ const objectURI = "https://rp.test/objects/1"
 
 func byReference(c id.Client, uri string, pairs ...string) url.Values {
 	return values(append([]string{"client_id", string(c), "response_type", "code", "scope", "openid", "request_uri", uri}, pairs...)...)
+}
+
+// TestRequestURI_OfStrangers: what a client that nobody approved names is read as a stranger's.
+func TestRequestURI_OfStrangers(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	s := &shelf{err: errors.New("slow")}
+	r.fetch, r.policy.RequestURIs = s, true
+	for _, quarantined := range []bool{true, false} {
+		c := r.newClient(client.Web, func(m *client.Metadata) {
+			m.RequestURIs, m.Quarantined, m.FirstParty = []string{objectURI}, quarantined, false
+		})
+		_, err := r.ParseAuthorize(t.Context(), byReference(c, objectURI))
+		wantCode(t, err, InvalidRequestURI)
+		if s.stranger.Load() != quarantined {
+			t.Errorf("quarantined %v: read as a stranger's: %v", quarantined, s.stranger.Load())
+		}
+	}
 }
 
 // TestRequestURI: fetched from where the client registered, without the fragment, and processed like one by

@@ -133,6 +133,12 @@ func (c *Client) Active() bool { return c.Status == Active }
 // Public reports whether the client cannot keep a secret (RFC 6749 §2.1).
 func (c *Client) Public() bool { return c.Metadata.AuthMethod == None }
 
+// Strange reports whether nobody let the client in so far: no operator looked at it, or nobody ever came
+// in through its document.
+func (c *Client) Strange() bool {
+	return c.Metadata.Quarantined || c.ManagedBy == ManagedByDocument && !c.stored
+}
+
 // AllowsGrant reports whether the client registered the grant type.
 func (c *Client) AllowsGrant(grant string) bool { return slices.Contains(c.Metadata.GrantTypes, grant) }
 

@@ -196,6 +196,9 @@ func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) 
 	default:
 		return nil, errs.Retry(errs.Busy, "", documentRetry)
 	}
+	if row == nil {
+		ctx = fetch.Stranger(ctx)
+	}
 	doc, err := s.d.Fetch.Get(ctx, string(cid), fetch.JSON)
 	if err != nil {
 		return nil, notFound(cid) // why, the log knows, and nobody else (SS-05)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"signet/internal/platform/errs"
+	"signet/internal/platform/fetch"
 )
 
 // How key sets behind a jwks_uri are kept.
@@ -52,6 +53,9 @@ func (s *Service) keysOf(ctx context.Context, c *Client, choose func(jose.JSONWe
 	if c.Metadata.JWKSURI == "" {
 		return choose(c.keys), nil
 	}
+	if c.Strange() {
+		ctx = fetch.Stranger(ctx)
+	}
 	return s.remoteKeys(ctx, c.Metadata.JWKSURI, choose)
 }
 
@@ -71,7 +75,7 @@ func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.J
 	if found && now.Sub(e.fetchedAt) < remoteFresh {
 		return known, nil
 	}
-	flight := s.refresh(uri, now)
+	flight := s.refresh(ctx, uri, now)
 	if found {
 		return known, nil
 	}
@@ -100,7 +104,7 @@ func pick(set jose.JSONWebKeySet, kid string) jose.JSONWebKeySet {
 
 // refresh asks the owner of uri again, unless that was done a moment ago. It returns what to wait
 // for, or nil. The request does not end with the caller: others wait for it too.
-func (s *Service) refresh(uri string, now time.Time) <-chan struct{} {
+func (s *Service) refresh(ctx context.Context, uri string, now time.Time) <-chan struct{} {
 	r := &s.remote
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +118,7 @@ func (s *Service) refresh(uri string, now time.Time) <-chan struct{} {
 	flight := make(chan struct{})
 	e.flight, e.triedAt = flight, now
 	go func() {
-		set, err := s.read(uri) // bounded in time by fetch
+		set, err := s.read(context.WithoutCancel(ctx), uri) // bounded in time by fetch
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if err == nil {
@@ -126,8 +130,7 @@ func (s *Service) refresh(uri string, now time.Time) <-chan struct{} {
 	return flight
 }
 
-func (s *Service) read(uri string) (jose.JSONWebKeySet, error) {
-	ctx := context.Background()
+func (s *Service) read(ctx context.Context, uri string) (jose.JSONWebKeySet, error) {
 	body, err := s.d.Fetch.GetJSON(ctx, uri)
 	if err != nil {
 		return jose.JSONWebKeySet{}, err // logged there

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -173,6 +174,32 @@ func TestKeys_ManyWaitForOneRequest(t *testing.T) {
 }
 
 // What an owner publishes by mistake or malice is no key of his: RFC 7517 §5.
+// Slow key sets of clients that nobody approved do not keep those of others from being read.
+func TestKeys_StrangersLeaveRoom(t *testing.T) {
+	t.Parallel()
+	s, _ := remoteService(t)
+	var asked atomic.Int64
+	gate := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		<-gate
+	}))
+	t.Cleanup(slow.Close)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			_, _ = s.Keys(t.Context(), &Client{Metadata: Metadata{JWKSURI: fmt.Sprintf("%s/%d", slow.URL, i), Quarantined: true}}, "")
+		})
+	}
+	eventually(t, func() bool { return asked.Load() >= 8 })
+	good := newOwner(t, withKid(t, "a"))
+	if set, err := s.Keys(t.Context(), &Client{Metadata: Metadata{JWKSURI: good.URL}}, "a"); err != nil || len(set.Keys) != 1 {
+		t.Errorf("%v, %v", set, err)
+	}
+	close(gate)
+	wg.Wait()
+}
+
 func TestKeys_UnusableSets(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{

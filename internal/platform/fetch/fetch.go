@@ -32,6 +32,7 @@ const (
 	maxURL             = 2048
 	maxRunning         = 16  // requests on the network at once
 	maxWaiting         = 256 // those, and failures whose time is not up yet
+	strangersShare     = 2   // of both, strangers get one part in so many
 	maxNegative        = 1000
 )
 
@@ -64,18 +65,32 @@ type Client struct {
 	http *http.Client
 
 	mu       sync.Mutex
-	running  int // of GetJSON
-	calls    int // of Call
+	running  int                            // of GetJSON
+	strange  struct{ running, waiting int } // those of them for strangers
+	calls    int                            // of Call
 	inFlight map[string]*call
 	failed   map[string]time.Time
 }
 
 // call is one request under way and everyone who waits for it.
 type call struct {
-	done chan struct{}
-	doc  Document
-	err  error
+	done     chan struct{}
+	stranger bool
+	doc      Document
+	err      error
 }
+
+type strangerKey struct{}
+
+// Stranger marks what is read in ctx as asked for by somebody whom nobody here let in. Such requests
+// never take all the room that there is: whoever makes them wait for slow servers makes other strangers
+// wait, not the applications of an operator.
+func Stranger(ctx context.Context) context.Context {
+	return context.WithValue(ctx, strangerKey{}, true)
+}
+
+// IsStranger reports whether ctx is of Stranger.
+func IsStranger(ctx context.Context) bool { return ctx.Value(strangerKey{}) != nil }
 
 // errFetch is the only error a caller sees. Which of port open, port closed, refused address,
 // bad certificate or wrong document it was would map the network for whoever chose the address.
@@ -125,7 +140,7 @@ func (c *Client) GetJSON(ctx context.Context, address string) ([]byte, error) {
 
 // Get is GetJSON for a document of any kind.
 func (c *Client) Get(ctx context.Context, address string, want Kind) (Document, error) {
-	cl, err := c.join(address, want)
+	cl, err := c.join(address, want, IsStranger(ctx))
 	if err != nil {
 		return Document{}, err
 	}
@@ -140,7 +155,7 @@ func (c *Client) Get(ctx context.Context, address string, want Kind) (Document, 
 func failure() error { return errs.New(errs.Unavailable, "", errFetch) }
 
 // join returns the request under way for a document, or starts it.
-func (c *Client) join(address string, want Kind) (*call, error) {
+func (c *Client) join(address string, want Kind, stranger bool) (*call, error) {
 	key := want.name + " " + address
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,11 +167,16 @@ func (c *Client) join(address string, want Kind) (*call, error) {
 		return nil, failure()
 	}
 	delete(c.failed, key)
-	if c.running >= maxRunning || len(c.inFlight) >= maxWaiting {
+	if c.running >= maxRunning || len(c.inFlight) >= maxWaiting ||
+		stranger && (c.strange.running >= maxRunning/strangersShare || c.strange.waiting >= maxWaiting/strangersShare) {
 		return nil, failure()
 	}
 	c.running++
-	cl := &call{done: make(chan struct{})}
+	if stranger {
+		c.strange.running++
+		c.strange.waiting++
+	}
+	cl := &call{done: make(chan struct{}), stranger: stranger}
 	c.inFlight[key] = cl
 	go c.run(key, address, want, cl)
 	return cl, nil
@@ -171,6 +191,9 @@ func (c *Client) run(key, address string, want Kind, cl *call) {
 	doc, err := c.get(ctx, address, want)
 	c.mu.Lock()
 	c.running--
+	if cl.stranger {
+		c.strange.running--
+	}
 	c.mu.Unlock()
 	if err != nil {
 		c.opt.Log.WarnContext(ctx, "outbound request failed", "url", redact(address), "error", err.Error())
@@ -179,6 +202,9 @@ func (c *Client) run(key, address string, want Kind, cl *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.inFlight, key)
+	if cl.stranger {
+		c.strange.waiting--
+	}
 	if err != nil {
 		cl.err = failure()
 		c.remember(key)

@@ -352,6 +352,38 @@ func TestGetJSON_BoundsWhatRuns(t *testing.T) {
 	}
 }
 
+// Slow servers of strangers hold up strangers alone.
+func TestGet_StrangersLeaveRoom(t *testing.T) {
+	t.Parallel()
+	gate := make(chan struct{})
+	c, _, asked := serve(t, 30*time.Second, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/slow") {
+			<-gate
+		}
+		sendJSON(`{}`)(w, r)
+	})
+	var wg sync.WaitGroup
+	for i := range 4 * maxRunning {
+		wg.Go(func() { _, _ = c.GetJSON(Stranger(t.Context()), fmt.Sprintf("https://example.com/slow/%d", i)) })
+	}
+	for asked.Load() < maxRunning/strangersShare {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := c.GetJSON(t.Context(), "https://example.com/keys"); err != nil {
+		t.Error("strangers take all the room")
+	}
+	if _, err := c.GetJSON(Stranger(t.Context()), "https://example.com/other"); err == nil {
+		t.Error("strangers take more than their share")
+	}
+	close(gate)
+	wg.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running != 0 || len(c.inFlight) != 0 || c.strange.running != 0 || c.strange.waiting != 0 {
+		t.Errorf("%d running, %d in flight, %+v after all have ended", c.running, len(c.inFlight), c.strange)
+	}
+}
+
 // The operator's exceptions: named hosts inside, and everything in development.
 func TestOptions_Exceptions(t *testing.T) {
 	t.Parallel()
