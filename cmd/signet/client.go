@@ -306,10 +306,11 @@ func clientUpdate(o *options) *cobra.Command {
 	return cmd
 }
 
-// changesSomething reports whether a flag was given that says what to change.
+// changesSomething reports whether a flag was given that says what to change. --set is one: here it is
+// about the client, not about the configuration.
 func changesSomething(cmd *cobra.Command) bool {
 	n := cmd.Flags().NFlag()
-	for _, where := range []string{"data", "config", "set", "json"} {
+	for _, where := range []string{"data", "config", "json"} {
 		if cmd.Flags().Changed(where) {
 			n--
 		}
