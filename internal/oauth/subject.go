@@ -26,8 +26,12 @@ func sectorOf(c *client.Client) string {
 		return ""
 	}
 	host := c.Metadata.Sector()
-	if slices.Contains(loopbackHosts, host) {
-		host = "" // which programs use it together says nothing about whose they are
+	switch {
+	case slices.Contains(loopbackHosts, host): // which programs use it together says nothing about whose they are
+		host = ""
+	case c.Metadata.Quarantined && c.AllowsGrant(client.GrantDeviceCode):
+		// Only what arrives at its redirect URI is a client's proof of the host, and devices have none.
+		host = ""
 	}
 	// A client without a host is a sector of its own; no host may be called so.
 	return cmp.Or(host, "client:"+string(c.ID))

@@ -159,6 +159,27 @@ func TestPairwise_Loopback(t *testing.T) {
 	}
 }
 
+// TestPairwise_ForeignHost: a redirect URI proves a host by what arrives there alone. Who registered itself
+// with another's and gets its tokens as a device does not see people as that host does (security case JW-15).
+func TestPairwise_ForeignHost(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	subs, _ := r.known(r.pairwiseClient("shop.rp.test", nil), "shop.rp.test")
+	for _, quarantined := range []bool{true, false} {
+		c := r.pairwiseClient("shop.rp.test", func(m *client.Metadata) {
+			m.GrantTypes, m.Quarantined, m.FirstParty = append(m.GrantTypes, client.GrantDeviceCode), quarantined, false
+		})
+		d := r.startDevice(c)
+		found := must(r.FindDevice(t.Context(), r.user, d.UserCode))
+		check(t, r.DecideDevice(t.Context(), found, r.login(), true))
+		tok, err := r.poll(c, d.DeviceCode)
+		check(t, err)
+		if sub := claimsOf(t, tok.IDToken)["sub"]; (sub == subs[0]) == quarantined {
+			t.Errorf("quarantined %v: sub %v, %v at the host", quarantined, sub, subs[0])
+		}
+	}
+}
+
 // TestPairwise_Switched: a JWT that knows the user by another sub than its client does now is not
 // active: its two readers would take it for two people.
 func TestPairwise_Switched(t *testing.T) {
