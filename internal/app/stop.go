@@ -9,12 +9,9 @@ import (
 	"time"
 )
 
-// Failed tells when a listener has broken; the process should end then.
-func (a *App) Failed() <-chan error { return a.failed }
-
 // Run serves until a signal arrives, then drains. A second signal ends it at once.
 func (a *App) Run(signals <-chan os.Signal) error {
-	// What starting up needed (templates half parsed, migrations, the first keys) is of no more use.
+	// What starting up needed (migrations, the first keys) is of no more use.
 	debug.FreeOSMemory()
 	select {
 	case err := <-a.failed:

@@ -33,9 +33,6 @@ func Bytes(b []byte) []byte { return append(head(2, uint64(len(b))), b...) }
 // Text encodes a text string.
 func Text(s string) []byte { return append(head(3, uint64(len(s))), s...) }
 
-// List encodes an array of encoded items.
-func List(items ...[]byte) []byte { return join(head(4, uint64(len(items))), items) }
-
 // Map encodes a map of encoded keys and values, in the order given.
 func Map(pairs ...[]byte) []byte { return join(head(5, uint64(len(pairs)/2)), pairs) }
 
