@@ -72,7 +72,14 @@ func (e *Engine) revokeJWT(ctx context.Context, caller *client.Client, token str
 		if err != nil || n == 0 {
 			return err
 		}
-		return e.tokenRevoked(ctx, caller, c.Subject)
+		target := c.Subject
+		if c.GrantID != "" && sectorOf(caller) != "" { // the record is about the account, not about a pseudonym of it
+			err := e.db.Q(ctx).QueryRow(ctx, sqlGrantUser, c.GrantID).Scan(&target)
+			if err != nil && !isNoRows(err) {
+				return err
+			}
+		}
+		return e.tokenRevoked(ctx, caller, target)
 	})
 }
 

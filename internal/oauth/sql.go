@@ -69,6 +69,8 @@ const (
 			COALESCE((SELECT d.jti FROM token_denylist d WHERE d.jti = $2), '')
 		FROM oauth_grant g WHERE g.id = $1`
 
+	sqlGrantUser = `SELECT account_id FROM oauth_grant WHERE id = $1`
+
 	sqlDenied = `SELECT jti FROM token_denylist WHERE jti = $1`
 
 	// sqlAccess finds an opaque access token; for a machine's token the grant columns are empty.

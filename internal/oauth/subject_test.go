@@ -180,6 +180,19 @@ func TestPairwise_ForeignHost(t *testing.T) {
 	}
 }
 
+// TestPairwise_Audit: the record names the account, not what an application calls it.
+func TestPairwise_Audit(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		c := r.newClient(client.Web, func(m *client.Metadata) { m.SubjectType = "pairwise" })
+		h, form := r.as(c, values("token", r.tokens(c).AccessToken))
+		check(t, r.Revoke(t.Context(), post(h, form)))
+		if n := r.count(`SELECT COUNT(*) FROM audit_event WHERE action = 'token.revoked' AND target = $1`, string(r.user)); n != 1 {
+			t.Errorf("%d records about the account", n)
+		}
+	})
+}
+
 // TestPairwise_Switched: a JWT that knows the user by another sub than its client does now is not
 // active: its two readers would take it for two people.
 func TestPairwise_Switched(t *testing.T) {
