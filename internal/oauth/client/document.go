@@ -204,7 +204,13 @@ func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) 
 		return nil, notFound(cid) // why, the log knows, and nobody else (SS-05)
 	}
 	reg, err := s.judge(ctx, cid, doc.Body)
-	if err != nil {
+	if err == nil {
+		err = s.CheckSector(ctx, reg.Metadata)
+	}
+	switch {
+	case errors.Is(err, errSectorAway):
+		return nil, notFound(cid)
+	case err != nil:
 		return nil, s.unusable(ctx, cid, row, err)
 	}
 	now := s.d.Clock.Now()
@@ -225,7 +231,6 @@ func (s *Service) readDocument(ctx context.Context, cid id.Client, row *Client) 
 // unusable ends what a document said before, in memory and in the store: it does not any more.
 func (s *Service) unusable(ctx context.Context, cid id.Client, row *Client, err error) error {
 	if !errs.Is(err, errs.Invalid) {
-		s.documents.drop(cid)
 		return err
 	}
 	s.d.Log.WarnContext(ctx, "the document of a client is unusable", "client", string(cid), "error", err.Error())
@@ -260,9 +265,6 @@ func (s *Service) judge(ctx context.Context, cid id.Client, raw []byte) (Registr
 		return reg, err
 	}
 	if err := s.openTo(ctx, &reg.Metadata); err != nil {
-		return reg, err
-	}
-	if err := s.CheckSector(ctx, reg.Metadata); err != nil {
 		return reg, err
 	}
 	c := Client{ID: cid, Name: reg.Name, Kind: reg.Kind, ManagedBy: ManagedByDocument, Metadata: reg.Metadata}
@@ -402,12 +404,6 @@ func (d *documents) isWrong(cid id.Client, now time.Time) bool {
 		delete(d.wrong, cid)
 	}
 	return ok && now.Sub(at) < documentWrong
-}
-
-func (d *documents) drop(cid id.Client) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.known, cid)
 }
 
 // again reports whether the owner may be asked again now, and notes that it is.

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 
 	"signet/internal/platform/clock"
 	"signet/internal/platform/errs"
+	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
 	"signet/internal/platform/store"
 	"signet/internal/platform/store/storetest"
@@ -281,6 +284,43 @@ func later(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(until) {
 			t.Fatalf("%s: not in time", what)
 		}
+	}
+}
+
+// Nor does it end when only its sector cannot be asked for a while.
+func TestDocument_SectorAway(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	var srv *httptest.Server
+	srv = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		text := `["https://agent.test/cb"]`
+		switch {
+		case r.URL.Path == documentPath:
+			text = `{"client_id":"` + srv.URL + documentPath + `","redirect_uris":["https://agent.test/cb"],"subject_type":"pairwise","sector_identifier_uri":"` + srv.URL + `/uris.json"}`
+		case away.Load():
+			w.WriteHeader(http.StatusBadGateway)
+		}
+		_, _ = w.Write([]byte(text))
+	}))
+	defer srv.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	f := fetch.New(fetch.Options{AllowPrivate: true, Timeout: time.Second, NegativeTTL: time.Millisecond, TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
+	c := clock.NewFake(start)
+	s := open(t, storetest.Open(t, store.SQLite), c, f)
+	cid := id.Client(srv.URL + documentPath)
+	get(t, s, cid)
+	must(t, s.Adopt(t.Context(), cid))
+	away.Store(true)
+	c.Advance(documentUnset + time.Second)
+	row, err := s.load(t.Context(), cid)
+	must(t, err)
+	if _, err := s.readDocument(t.Context(), cid, row); err == nil {
+		t.Error("read without its sector")
+	}
+	for _, one := range []*Service{s, open(t, s.d.DB, c, f)} {
+		get(t, one, cid)
 	}
 }
 

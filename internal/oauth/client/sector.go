@@ -3,10 +3,14 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"signet/internal/platform/fetch"
 )
+
+// errSectorAway tells a document that cannot be read now from one that says no.
+var errSectorAway = errors.New("the sector cannot be asked now")
 
 // CheckSector fetches the document at sector_identifier_uri, which must list every redirect URI of
 // the client: otherwise anybody could see people as another sector sees them (OIDC Registration §5).
@@ -19,7 +23,7 @@ func (s *Service) CheckSector(ctx context.Context, m Metadata) error {
 	doc, err := s.d.Fetch.Get(ctx, m.SectorIdentifierURI, fetch.JSON)
 	if err != nil {
 		p.add("sector_identifier_uri", "could not be read")
-		return p.err()
+		return errors.Join(errSectorAway, p.err())
 	}
 	var listed []string
 	if json.Unmarshal(doc.Body, &listed) != nil || listed == nil {
