@@ -139,6 +139,9 @@ func (e *Engine) prepareLoose(ctx context.Context, g *looseGrant, grantType stri
 	if err != nil {
 		return err
 	}
+	if !strongEnough(c, g.login) {
+		return unmet()
+	}
 	x, err := e.index(ctx)
 	if err != nil {
 		return err

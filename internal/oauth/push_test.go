@@ -374,6 +374,25 @@ func TestPush_StrangersAreBounded(t *testing.T) {
 	}
 }
 
+// TestIssue_TwoFactorsDemandedSince: a request that was parked before the registration demanded two factors is
+// no way around that; nor is a device.
+func TestIssue_TwoFactorsDemandedSince(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.newClient(client.Web, func(m *client.Metadata) { m.GrantTypes = append(m.GrantTypes, client.GrantDeviceCode) })
+	req := must(r.ParseAuthorize(t.Context(), open(c, r.push(c))))
+	found := must(r.FindDevice(t.Context(), r.user, r.startDevice(c).UserCode))
+	r.edit(c, func(m *client.Metadata) { m.RequireMFA = true })
+	_, err := r.Issue(t.Context(), req, r.login())
+	wantCode(t, err, UnmetRequirements)
+	wantCode(t, r.DecideDevice(t.Context(), found, r.login(), true), UnmetRequirements)
+	l := r.login()
+	l.AMR = []string{"pwd", "otp", "mfa"}
+	_, err = r.Issue(t.Context(), req, l)
+	check(t, err)
+	check(t, r.DecideDevice(t.Context(), found, l, true))
+}
+
 // TestPush_ChangedRegistration: what was taken away since is not given.
 func TestPush_ChangedRegistration(t *testing.T) {
 	t.Parallel()
