@@ -306,11 +306,10 @@ func clientUpdate(o *options) *cobra.Command {
 	return cmd
 }
 
-// changesSomething reports whether a flag was given that says what to change. --set is one: here it is
-// about the client, not about the configuration.
+// changesSomething reports whether a flag was given that says what to change.
 func changesSomething(cmd *cobra.Command) bool {
 	n := cmd.Flags().NFlag()
-	for _, where := range []string{"data", "config", "json"} {
+	for _, where := range []string{"data", "config", "json", "set"} {
 		if cmd.Flags().Changed(where) {
 			n--
 		}

@@ -83,12 +83,12 @@ func TestClientCommand_UpdatesSettings(t *testing.T) {
 	c := newTool(t)
 	made := c.json("client", "create", "--kind", "web", "--name", "Shop", "--redirect-uri", "https://shop.example/cb")
 	cid, _ := made["client_id"].(string)
-	c.ok("client", "update", cid, "--set", "backchannel_logout_uri=https://shop.example/out")
+	c.ok("client", "update", cid, "--metadata", "backchannel_logout_uri=https://shop.example/out")
 	if got := c.json("client", "show", cid)["backchannel_logout_uri"]; got != "https://shop.example/out" {
 		t.Errorf("%v", got)
 	}
 	c.fails([]string{"nothing to change"}, "client", "update", cid)
-	c.fails([]string{"no setting"}, "client", "update", cid, "--set", "client_secret=x")
+	c.fails([]string{"no setting"}, "client", "update", cid, "--metadata", "client_secret=x")
 }
 
 func TestClientCommand_WholeLife(t *testing.T) {

@@ -21,7 +21,7 @@ type metadataFlags struct {
 	spans     []spanFlag
 	method    string
 	jwks      string
-	set       []string
+	metadata  []string
 	first     bool
 	mfa, pkce bool
 }
@@ -109,7 +109,7 @@ func (m *metadataFlags) bind(cmd *cobra.Command, update bool) {
 		f.DurationVar(&m.spans[i].value, m.spans[i].name, 0, text)
 	}
 	f.StringVar(&m.method, "auth-method", "", "client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, tls_client_auth, self_signed_tls_client_auth or none")
-	f.StringArrayVar(&m.set, "set", nil, "any other metadata of docs/clients.md, such as profile=fapi2 (repeatable; lists with commas)")
+	f.StringArrayVar(&m.metadata, "metadata", nil, "any other metadata of docs/clients.md, such as profile=fapi2 (repeatable; lists with commas)")
 	f.StringVar(&m.jwks, "jwks-file", "", "file with the client's public keys, a JWK Set (private_key_jwt)")
 	f.BoolVar(&m.first, "first-party", false, "an application of your own: people are not asked for consent")
 	f.BoolVar(&m.mfa, "require-mfa", false, "let nobody in with less than two factors")
@@ -139,13 +139,13 @@ func (m *metadataFlags) apply(cmd *cobra.Command, to *client.Metadata) error {
 			*s.of(to) = s.value
 		}
 	}
-	for _, item := range m.set {
+	for _, item := range m.metadata {
 		name, value, ok := strings.Cut(item, "=")
 		if !ok {
-			return fmt.Errorf("--set %s: write it as name=value", name)
+			return fmt.Errorf("--metadata %s: write it as name=value", name)
 		}
 		if err := to.Set(name, value); err != nil {
-			return fmt.Errorf("--set %s: %w", name, err)
+			return fmt.Errorf("--metadata %s: %w", name, err)
 		}
 	}
 	if given("auth-method") {

@@ -19,8 +19,8 @@ before(async () => {
   provider = await startDev('--mail', 'off')
   wiki = await LogoutParty.start()
   mail = await LogoutParty.start()
-  await wiki.register(provider, 'Wiki', '--set', `frontchannel_logout_uri=${wiki.url}/out?kept=1`, '--set', 'frontchannel_logout_session_required=true')
-  await mail.register(provider, 'Mail', '--set', `frontchannel_logout_uri=${mail.url}/out`)
+  await wiki.register(provider, 'Wiki', '--metadata', `frontchannel_logout_uri=${wiki.url}/out?kept=1`, '--metadata', 'frontchannel_logout_session_required=true')
+  await mail.register(provider, 'Mail', '--metadata', `frontchannel_logout_uri=${mail.url}/out`)
   await visit(browser, {}, async ({ page }) => {
     await page.goto(wiki.signInUrl())
     await toSignUp(page)

@@ -84,7 +84,7 @@ func TestKill_LogoutNoticesAreNeverLost(t *testing.T) {
 	t.Cleanup(func() { close(rec.closed) })
 	address := fmt.Sprintf("127.0.0.1:%d", rig.FreePort(t))
 	c := p.CreateClient("--kind", "web", "--name", "told", "--redirect-uri", callback, "--first-party",
-		"--set", "backchannel_logout_uri=http://"+address+"/logout")
+		"--metadata", "backchannel_logout_uri=http://"+address+"/logout")
 	party := &party{p.Issuer, c, &http.Client{Timeout: 10 * time.Second}}
 	kill := func() {
 		p.Instances[0].Kill()

@@ -13,7 +13,7 @@ import (
 // Protocol is the part of the metadata that follows the registries word by word: names, types and
 // meanings are those of OIDC Registration §2, RFC 7591 §2 and the documents that the comments
 // name. It is written the same in the store, in the configuration (clients[].metadata), on the
-// command line (--set) and in registration requests. Empty means the default that each document
+// command line (--metadata) and in registration requests. Empty means the default that each document
 // gives.
 type Protocol struct {
 	Profile string `json:"profile,omitempty" doc:"fapi2 or fapi2_message_signing: everything that the FAPI 2.0 profile demands, at once."`
