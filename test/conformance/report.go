@@ -52,7 +52,7 @@ func writeReport(w io.Writer, plans []planResult, explained []explanation) {
 	fmt.Fprintf(w, `# Conformance
 
 For operators and developers: what the OpenID Foundation's conformance suite, version %s, finds when it tests this server, on one
-machine, with a client per plan and the configurations below; [profiles.md](profiles.md) says which switch gives which profile. Clients of
+machine, with clients for each plan and the configurations below; [profiles.md](profiles.md) says which switch gives which profile. Clients of
 the plans that know no PKCE have `+"`require_pkce: false`"+`. This is not a certification. The page is written by the driver from the
 suite's logs and never by hand; [test/conformance](../test/conformance/README.md) says how to repeat it.
 
@@ -120,16 +120,20 @@ func versions(plans []planResult) string {
 
 // total is the sum of all plans in a sentence.
 func total(plans []planResult) string {
-	n, modules := map[string]int{}, 0
+	n, modules, review := map[string]int{}, 0, 0
 	for _, p := range plans {
 		modules += len(p.Modules)
 		for _, m := range p.Modules {
 			n[m.verdict()]++
+			if m.Result == "REVIEW" {
+				review++
+			}
 		}
 	}
 	failed := modules - n["PASSED"] - n[warning] - n[skipped]
-	return fmt.Sprintf("Of %d modules in %d plans, %d passed, %d passed with a warning, %d were skipped and %d failed.",
-		modules, len(plans), n["PASSED"], n[warning], n[skipped], failed)
+	return fmt.Sprintf("Of %d modules in %d plans, %d passed, %d passed with a warning, %d were skipped and %d failed. Passed includes %d in which the\n"+
+		"suite kept a page for a person to look at, and found nothing wrong otherwise (REVIEW).",
+		modules, len(plans), n["PASSED"], n[warning], n[skipped], failed, review)
 }
 
 func row(p planResult) string {

@@ -34,7 +34,7 @@ func TestWriteReport(t *testing.T) {
 	writeReport(&b, []planResult{basic}, reasons)
 	for _, want := range []string{
 		"suite, version 5.2.4, finds",
-		"Of 6 modules in 1 plans, 2 passed, 1 passed with a warning, 1 were skipped and 2 failed.\n",
+		"Of 6 modules in 1 plans, 2 passed, 1 passed with a warning, 1 were skipped and 2 failed. Passed includes 1 in which",
 		"Tested: `signet 1.0.0` on 2026-11-22.\n",
 		"| `oidcc-basic-certification-test-plan` `[client_registration=static_client]` | 6 | 2 | 1 | 1 | 2 |\n",
 		"- warning of `oidcc-scope-phone`: “phone_number is missing” There is no telephone.\n",
