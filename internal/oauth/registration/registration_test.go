@@ -40,7 +40,9 @@ type rig struct {
 	db      *store.DB
 	clock   *clock.Fake
 	clients *client.Service
-	algs    []string
+
+	mu   sync.Mutex
+	algs []string // that a key was asked for
 }
 
 func must[T any](v T, err error) T {
@@ -71,6 +73,8 @@ func newRig(t *testing.T, db *store.DB, p Policy, issuers ...trust.Issuer) *rig 
 	r.Service = must(New(Deps{
 		DB: db, Clock: now, Clients: r.clients, Limits: limits, Audit: log, Trust: must(trust.New(r.clients, issuers)), Issuer: issuer, Policy: p,
 		EnsureAlg: func(_ context.Context, alg string) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			r.algs = append(r.algs, alg)
 			return nil
 		},
