@@ -159,14 +159,8 @@ func parseAssertion(text string) (jws *jose.JSONWebSignature, claims *assertionC
 		return nil, nil, "", fmt.Errorf("malformed assertion: %w", err)
 	}
 	head := jws.Signatures[0].Protected
-	// Keys come from the registration only, never from the token (RFC 8725 §3.10).
-	for _, name := range []jose.HeaderKey{"jku", "x5u", "x5c", "jwk", "crit", "b64"} {
-		if _, found := head.ExtraHeaders[name]; found {
-			return nil, nil, "", errors.New("assertion header carries " + string(name))
-		}
-	}
-	if head.JSONWebKey != nil {
-		return nil, nil, "", errors.New("assertion header carries a key")
+	if err := client.CheckHeader(head); err != nil {
+		return nil, nil, "", fmt.Errorf("assertion: %w", err)
 	}
 	if typ, ok := head.ExtraHeaders[jose.HeaderType].(string); ok &&
 		!strings.EqualFold(typ, "JWT") && !strings.EqualFold(typ, "client-authentication+jwt") {
@@ -203,9 +197,6 @@ func (c *assertionClaims) check(audiences []string, now time.Time) error {
 	return nil
 }
 
-// maxTries bounds how many keys are tried for an assertion that names none.
-const maxTries = 8
-
 func (e *Engine) verifyAssertion(ctx context.Context, c *client.Client, jws *jose.JSONWebSignature, kid string) error {
 	if len(kid) > maxHint {
 		return errors.New("key id too long")
@@ -217,20 +208,8 @@ func (e *Engine) verifyAssertion(ctx context.Context, c *client.Client, jws *jos
 	if err != nil {
 		return err
 	}
-	alg := jws.Signatures[0].Protected.Algorithm
-	tried := 0
-	for _, k := range set.Keys {
-		if k.Use != "" && k.Use != "sig" || k.Algorithm != "" && k.Algorithm != alg || kid != "" && k.KeyID != kid || !k.IsPublic() {
-			continue
-		}
-		if tried++; tried > maxTries {
-			break
-		}
-		if _, err := jws.Verify(k.Key); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("no registered key of %d verifies the assertion", len(slices.Clip(set.Keys)))
+	_, err = client.Verify(jws, set)
+	return err
 }
 
 // verifyMAC is client_secret_jwt. A secret that is shorter than the hash is no key for it (RFC 7518

@@ -168,19 +168,8 @@ func (e *Engine) verifyObject(ctx context.Context, c *client.Client, o *object) 
 	if err != nil {
 		return err
 	}
-	tried := 0
-	for _, k := range set.Keys {
-		if k.Use != "" && k.Use != "sig" || k.Algorithm != "" && k.Algorithm != o.alg || !k.IsPublic() {
-			continue
-		}
-		if tried++; tried > maxTries {
-			break
-		}
-		if _, err := jws.Verify(k.Key); err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("none of %d keys of the client verifies it", len(set.Keys))
+	_, err = client.Verify(jws, set)
+	return err
 }
 
 // check judges what the object says of itself (RFC 9101 §4, §10.8; FAPI 2.0 Message Signing §5.3.1).

@@ -52,15 +52,3 @@ func encrypts(key any, alg string) bool {
 	}
 	return false
 }
-
-// forSignatures returns those keys of a set that signatures may be verified with, all of them or
-// those with a key id.
-func forSignatures(set jose.JSONWebKeySet, kid string) jose.JSONWebKeySet {
-	var out jose.JSONWebKeySet
-	for _, k := range pick(set, kid).Keys {
-		if k.Use != useEnc {
-			out.Keys = append(out.Keys, k)
-		}
-	}
-	return out
-}

@@ -56,10 +56,10 @@ func TestForEncryption(t *testing.T) {
 		}
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key("a", ec.Public(), "enc", ""), key("b", ec.Public(), "sig", ""), key("c", big.Public(), "", "")}}
-	if got := forSignatures(set, ""); len(got.Keys) != 2 || got.Keys[0].KeyID != "b" || got.Keys[1].KeyID != "c" {
+	if got := SigningKeys(set, ""); len(got.Keys) != 2 || got.Keys[0].KeyID != "b" || got.Keys[1].KeyID != "c" {
 		t.Errorf("for signatures: %v", got.Keys)
 	}
-	if got := forSignatures(set, "a"); len(got.Keys) != 0 {
+	if got := SigningKeys(set, "a"); len(got.Keys) != 0 {
 		t.Error("a signature may be made with a key to encrypt to")
 	}
 }

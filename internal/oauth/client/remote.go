@@ -45,7 +45,7 @@ func (e remoteSet) usable(now time.Time) bool {
 // anybody can send any kid. A set older than 10 minutes is refreshed in the background and used
 // meanwhile; one older than an hour is not used.
 func (s *Service) Keys(ctx context.Context, c *Client, kid string) (jose.JSONWebKeySet, error) {
-	return s.keysOf(ctx, c, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return forSignatures(set, kid) })
+	return s.keysOf(ctx, c, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return SigningKeys(set, kid) })
 }
 
 // keysOf returns the keys of the client that choose picks.
@@ -61,7 +61,7 @@ func (s *Service) keysOf(ctx context.Context, c *Client, choose func(jose.JSONWe
 
 // KeysAt is Keys of somebody who is no client, by the address of their key set.
 func (s *Service) KeysAt(ctx context.Context, uri, kid string) (jose.JSONWebKeySet, error) {
-	return s.remoteKeys(ctx, uri, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return forSignatures(set, kid) })
+	return s.remoteKeys(ctx, uri, func(set jose.JSONWebKeySet) jose.JSONWebKeySet { return SigningKeys(set, kid) })
 }
 
 // ParseKeys reads a key set that an operator wrote down: every key of it must be good for something.
@@ -94,13 +94,6 @@ func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.J
 }
 
 var errNoKeySet = errors.New("the client's key set could not be read")
-
-func pick(set jose.JSONWebKeySet, kid string) jose.JSONWebKeySet {
-	if kid == "" {
-		return set
-	}
-	return jose.JSONWebKeySet{Keys: set.Key(kid)}
-}
 
 // refresh asks the owner of uri again, unless that was done a moment ago. It returns what to wait
 // for, or nil. The request does not end with the caller: others wait for it too.

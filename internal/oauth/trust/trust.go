@@ -96,8 +96,6 @@ func (s *Service) Speaks() bool {
 const (
 	maxText = 16 << 10
 	maxKid  = 512
-	// maxTries bounds how many keys are tried for a statement that names none.
-	maxTries = 8
 )
 
 // Verify checks who signed a statement and returns its payload. may says whether the issuer counts for
@@ -131,54 +129,28 @@ func (s *Service) Verify(ctx context.Context, text string, may func(Issuer) bool
 	if !known || !may(i.Issuer) {
 		return none, nil, errors.New("of an issuer that does not count here")
 	}
-	set := pick(i.set, head.KeyID)
+	set := client.SigningKeys(i.set, head.KeyID)
 	if i.JWKSURI != "" {
 		if set, err = s.keys.KeysAt(ctx, i.JWKSURI, head.KeyID); err != nil {
 			return none, nil, err
 		}
 	}
-	payload, err := verify(jws, set, head)
+	payload, err := client.Verify(jws, set)
 	return i.Issuer, payload, err
 }
 
-// checkHeader: keys come from the configuration only, never from the token (RFC 8725 §3.10).
 func checkHeader(head jose.Header, types []string) error {
-	for _, name := range []jose.HeaderKey{"jku", "x5u", "x5c", "jwk", "crit", "b64"} {
-		if _, found := head.ExtraHeaders[name]; found {
-			return fmt.Errorf("the header carries %s", name)
-		}
+	if err := client.CheckHeader(head); err != nil {
+		return err
 	}
-	if head.JSONWebKey != nil || len(head.KeyID) > maxKid {
-		return errors.New("the header carries a key, or a kid too long")
+	if len(head.KeyID) > maxKid {
+		return errors.New("the kid is too long")
 	}
 	typ, _ := head.ExtraHeaders[jose.HeaderType].(string)
 	if !slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, typ) }) {
 		return errors.New("another token's type")
 	}
 	return nil
-}
-
-func verify(jws *jose.JSONWebSignature, set jose.JSONWebKeySet, head jose.Header) ([]byte, error) {
-	tried := 0
-	for _, k := range set.Keys {
-		if k.Use == "enc" || k.Algorithm != "" && k.Algorithm != head.Algorithm || !k.IsPublic() {
-			continue
-		}
-		if tried++; tried > maxTries {
-			break
-		}
-		if payload, err := jws.Verify(k.Key); err == nil {
-			return payload, nil
-		}
-	}
-	return nil, fmt.Errorf("no key of %d verifies it", len(set.Keys))
-}
-
-func pick(set jose.JSONWebKeySet, kid string) jose.JSONWebKeySet {
-	if kid == "" {
-		return set
-	}
-	return jose.JSONWebKeySet{Keys: set.Key(kid)}
 }
 
 func algorithms() []jose.SignatureAlgorithm {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"signet/internal/oauth/client"
 	"signet/internal/platform/errs"
 )
 
@@ -64,7 +65,7 @@ func (r remote) KeysAt(_ context.Context, uri, kid string) (jose.JSONWebKeySet, 
 	if !ok {
 		return set, errs.New(errs.Unavailable, "", errors.New("unreachable"))
 	}
-	return pick(set, kid), nil
+	return client.SigningKeys(set, kid), nil
 }
 
 func anybody(Issuer) bool { return true }
