@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,9 +42,11 @@ type rig struct {
 	factors  *mfa.Service
 	client   id.Client
 	browser  string
-	linked   []string
-	noticed  []id.User
 	offer    bool
+
+	mu      sync.Mutex // tests race sign-ins against each other
+	linked  []string
+	noticed []id.User
 }
 
 const callback = "https://rp.test/cb"
@@ -95,11 +98,15 @@ func newRig(t testing.TB, db, under *store.DB) *rig {
 
 // Complete, NewSignIn and OfferDue stand in for the services that a sign-in calls.
 func (r *rig) Complete(_ context.Context, user id.User, parked string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.linked = append(r.linked, string(user)+" "+parked)
 	return nil
 }
 
 func (r *rig) NewSignIn(_ context.Context, user id.User) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.noticed = append(r.noticed, user)
 	return nil
 }
