@@ -71,6 +71,7 @@ const (
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"    // RFC 8628
 	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" // RFC 8693
 	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"     // RFC 7523
+	GrantCIBA              = "urn:openid:params:grant-type:ciba"               // OpenID Connect CIBA §4
 )
 
 // Metadata is what an operator decides about a client. Lifetimes of zero mean the server's
@@ -105,6 +106,9 @@ type Metadata struct {
 	// PerInstance marks a client that registered itself from one installation: what it proves itself
 	// with is in that installation alone, so a native client may have it (RFC 8252 §8.5).
 	PerInstance bool
+	// OperatorMembers names what an operator set of a client that registered itself, see operator.go;
+	// nil where that was not noted yet.
+	OperatorMembers []string
 
 	Protocol
 }

@@ -62,6 +62,11 @@ type Protocol struct {
 	BackchannelLogoutURI      string `json:"backchannel_logout_uri,omitempty" doc:"Told by the server, with retries for days, when its user signs out."`
 	BackchannelLogoutSession  bool   `json:"backchannel_logout_session_required,omitempty" doc:"With sid in the logout token (it always is)."`
 
+	CIBADelivery     string `json:"backchannel_token_delivery_mode,omitempty" doc:"How it hears of the person's decision (CIBA): poll (default), or ping. There is no push."`
+	CIBANotification string `json:"backchannel_client_notification_endpoint,omitempty" doc:"Where it is told of the decision in ping mode."`
+	CIBARequestAlg   string `json:"backchannel_authentication_request_signing_alg,omitempty" doc:"The one algorithm of its signed authentication requests; with it, unsigned ones are refused."`
+	CIBAUserCode     bool   `json:"backchannel_user_code_parameter,omitempty" doc:"Must be false: user codes are not offered."`
+
 	DetailTypes     []string `json:"authorization_details_types,omitempty" doc:"Types of authorization_details it may send (RFC 9396)."`
 	ExchangeClients []string `json:"token_exchange_clients,omitempty" doc:"Clients whose tokens it may exchange (RFC 8693), besides its own."`
 	Impersonates    bool     `json:"token_exchange_impersonation,omitempty" doc:"Exchanged tokens may leave out who acts (no act claim)."`

@@ -246,7 +246,7 @@ func without(list []string, drop ...string) []string {
 // a way in which only programs on a device are.
 func (w *written) kind(p *Problems) Kind {
 	users := slices.ContainsFunc(w.GrantTypes, func(g string) bool {
-		return slices.Contains([]string{GrantAuthorizationCode, GrantImplicit, GrantDeviceCode}, g)
+		return slices.Contains([]string{GrantAuthorizationCode, GrantImplicit, GrantDeviceCode, GrantCIBA}, g)
 	})
 	local := slices.ContainsFunc(w.RedirectURIs, func(u string) bool { return !strings.HasPrefix(u, "https:") })
 	private := slices.ContainsFunc(w.RedirectURIs, func(u string) bool {

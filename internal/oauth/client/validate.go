@@ -47,6 +47,7 @@ var checks = []func(subject, *Problems){
 	checkLogout,
 	checkInitiate,
 	checkGrantSettings,
+	checkCIBA,
 	checkTexts,
 }
 
@@ -110,7 +111,7 @@ func shown(s string) string {
 // the application itself must not look like one that a user gave (RFC 9700 §4.15), so
 // client_credentials is for machine clients alone.
 var grantsOf = map[Kind][]string{
-	Web: {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer},
+	Web: {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer, GrantCIBA},
 	SPA: {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit},
 	// A device without a browser has no redirect, so device_code alone will do.
 	Native:  {GrantAuthorizationCode, GrantRefreshToken, GrantImplicit, GrantDeviceCode},
@@ -118,7 +119,7 @@ var grantsOf = map[Kind][]string{
 }
 
 // userGrants are those with which a person comes in.
-var userGrants = []string{GrantAuthorizationCode, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer}
+var userGrants = []string{GrantAuthorizationCode, GrantImplicit, GrantDeviceCode, GrantTokenExchange, GrantJWTBearer, GrantCIBA}
 
 func checkGrants(s subject, p *Problems) {
 	if len(s.GrantTypes) == 0 {

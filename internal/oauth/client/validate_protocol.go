@@ -64,13 +64,14 @@ func checkProfile(s subject, p *Problems) {
 	if !slices.Contains([]AuthMethod{PrivateKeyJWT, TLS, SelfSignedTLS}, s.AuthMethod) {
 		p.add("profile", "%s needs token_endpoint_auth_method private_key_jwt, tls_client_auth or self_signed_tls_client_auth", s.Profile)
 	}
-	if s.kind != Machine && !slices.Equal(s.ResponseTypes, []string{"code"}) {
+	if slices.ContainsFunc(s.ResponseTypes, func(rt string) bool { return rt != "code" }) {
 		p.add("profile", "%s allows response_type code only", s.Profile)
 	}
 	for _, a := range []struct{ field, alg string }{
 		{"id_token_signed_response_alg", s.IDTokenAlg}, {"userinfo_signed_response_alg", s.UserinfoAlg},
 		{"authorization_signed_response_alg", s.AuthorizationAlg}, {"introspection_signed_response_alg", s.IntrospectionAlg},
 		{"request_object_signing_alg", s.RequestObjectAlg}, {"token_endpoint_auth_signing_alg", s.AuthSigningAlg},
+		{"backchannel_authentication_request_signing_alg", s.CIBARequestAlg},
 	} {
 		if a.alg != "" && !slices.Contains(FAPIAlgs(), a.alg) {
 			p.add(a.field, "is %q: profile %s allows %s", shown(a.alg), s.Profile, strings.Join(FAPIAlgs(), ", "))

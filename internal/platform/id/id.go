@@ -53,6 +53,7 @@ const (
 	InitialToken      Kind = "sgn_iat_" // with which one may register (RFC 7591 §1.2)
 	DeviceCode        Kind = "sgn_dc_"  // RFC 8628; no browser is marked by it
 	PushedRequest     Kind = "sgn_par_"
+	AuthRequest       Kind = "sgn_arq_" // auth_req_id of a backchannel authentication request
 )
 
 const (
