@@ -18,6 +18,9 @@ func terms(cfg *config.Config) client.Terms {
 	if len(t.Scopes) == 0 {
 		t.Scopes = nil
 	}
+	if cfg.CIBA.Registered {
+		t.GrantTypes = append(client.DefaultGrantTypes(), client.GrantCIBA)
+	}
 	return t
 }
 

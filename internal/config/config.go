@@ -45,6 +45,7 @@ type Config struct {
 	Register   Register   `key:"registration" doc:"Clients that register themselves (RFC 7591)."`
 	MTLS       MTLS       `key:"mtls" doc:"Certificates of clients (RFC 8705)."`
 	Device     Device     `key:"device" doc:"Sign-in on devices without a browser (RFC 8628), for clients that have the grant type."`
+	CIBA       CIBA       `key:"ciba" doc:"Applications that ask somebody who is not in front of them (OpenID Connect CIBA), if they have the grant type."`
 	Audit      Audit      `key:"audit" doc:"The record of security-relevant acts."`
 	Outbound   Outbound   `key:"outbound" doc:"Requests that this server makes (key sets of clients, upstream providers)."`
 
@@ -245,6 +246,15 @@ type MTLS struct {
 type Device struct {
 	Lifetime time.Duration `key:"lifetime" default:"10m" min:"1m" max:"1h" doc:"How long a person has to enter the code."`
 	Interval time.Duration `key:"interval" default:"5s" min:"1s" max:"1m" doc:"How often a device may ask."`
+}
+
+// CIBA holds the terms of backchannel authentication.
+type CIBA struct {
+	Lifetime    time.Duration `key:"lifetime" default:"5m" min:"1m" max:"24h" doc:"How long a person has to decide, where the application asks for no other time."`
+	MaxLifetime time.Duration `key:"max_lifetime" default:"1h" min:"1m" max:"24h" doc:"The longest time that an application may ask for."`
+	Interval    time.Duration `key:"interval" default:"5s" min:"1s" max:"1m" doc:"How often an application may ask for the decision."`
+	Prompts     int           `key:"prompts" default:"12" min:"1" max:"10000" doc:"How often one application may ask one person in an hour; all applications together three times that."`
+	Registered  bool          `key:"registered_clients" default:"false" doc:"true: applications that register themselves may have the grant type, too. Whoever can register can then ask people."`
 }
 
 // JWTIssuer is somebody whose signed statements are believed.
