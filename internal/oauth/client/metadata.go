@@ -2,7 +2,9 @@ package client
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -99,7 +101,20 @@ type wire struct {
 	TOSURI                 string          `json:"tos_uri,omitempty"`
 	Quarantined            bool            `json:"quarantined,omitempty"`
 	PerInstance            bool            `json:"per_instance,omitempty"`
+	OperatorMembers        []string        `json:"operator_members,omitzero"`
 	Protocol
+}
+
+// wireNames are the members of wire that are not in Protocol.
+func wireNames() []string {
+	var out []string
+	t := reflect.TypeFor[wire]()
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // MarshalJSON writes RFC 7591 names.
@@ -108,7 +123,7 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 		m.RedirectURIs, m.PostLogoutRedirectURIs, m.GrantTypes, m.ResponseTypes, m.AuthMethod, m.Scopes,
 		m.Audiences, m.JWKS, m.JWKSURI, m.FirstParty, m.RequirePKCE, m.RequireMFA, m.AccessTokenFormat, m.IDTokenAlg,
 		seconds(m.AccessTokenTTL), seconds(m.RefreshIdleTTL), seconds(m.RefreshAbsoluteTTL), seconds(m.RefreshGrace),
-		m.AllowedOrigins, m.ClientURI, m.LogoURI, m.PolicyURI, m.TOSURI, m.Quarantined, m.PerInstance, m.Protocol,
+		m.AllowedOrigins, m.ClientURI, m.LogoURI, m.PolicyURI, m.TOSURI, m.Quarantined, m.PerInstance, m.OperatorMembers, m.Protocol,
 	})
 }
 
@@ -122,7 +137,7 @@ func (m *Metadata) UnmarshalJSON(b []byte) error {
 		w.RedirectURIs, w.PostLogoutRedirectURIs, w.GrantTypes, w.ResponseTypes, w.AuthMethod, w.Scopes,
 		w.Audiences, w.JWKS, w.JWKSURI, w.FirstParty, w.RequirePKCE, w.RequireMFA, w.AccessTokenFormat, w.IDTokenAlg,
 		duration(w.AccessTokenTTL), duration(w.RefreshIdleTTL), duration(w.RefreshAbsoluteTTL), duration(w.RefreshGrace),
-		w.AllowedOrigins, w.ClientURI, w.LogoURI, w.PolicyURI, w.TOSURI, w.Quarantined, w.PerInstance, w.Protocol,
+		w.AllowedOrigins, w.ClientURI, w.LogoURI, w.PolicyURI, w.TOSURI, w.Quarantined, w.PerInstance, w.OperatorMembers, w.Protocol,
 	}
 	return nil
 }

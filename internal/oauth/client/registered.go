@@ -48,7 +48,7 @@ func (s *Service) Register(ctx context.Context, r Registration, reg Registered) 
 	if err := s.openTo(ctx, &n.Metadata); err != nil {
 		return Client{}, "", "", err
 	}
-	n.Metadata.Quarantined = reg.Source != ""
+	n.Metadata.Quarantined, n.Metadata.OperatorMembers = reg.Source != "", []string{}
 	token = seal.Secret(id.NewToken(id.RegistrationToken))
 	c, secret, err = s.add(ctx, n, ManagedByItself, "client.register", func(ctx context.Context, c *Client) error {
 		expires := int64(0)
@@ -169,7 +169,11 @@ func (s *Service) replace(ctx context.Context, old *Client, r Registration, stra
 		return Client{}, "", p.err()
 	}
 	next := *old
-	next.Name, next.Metadata, next.UpdatedAt = r.Name, kept(old.Metadata, r.Metadata), s.d.Clock.Now()
+	meta, err := keepOperators(old.Metadata, kept(old.Metadata, r.Metadata))
+	if err != nil {
+		return Client{}, "", err
+	}
+	next.Name, next.Metadata, next.UpdatedAt = r.Name, meta, s.d.Clock.Now()
 	different := looksDifferent(old, &next)
 	next.Metadata.FirstParty = old.Metadata.FirstParty && !different
 	if stranger && different && !old.Metadata.Quarantined { // one that is in quarantine gains no time
@@ -200,7 +204,7 @@ func (s *Service) replace(ctx context.Context, old *Client, r Registration, stra
 	return next, seal.Secret(secret), err
 }
 
-// kept is next with everything that is the operator's to say.
+// kept is next with everything that only an operator can say; keepOperators adds what this one did.
 func kept(old, next Metadata) Metadata {
 	next.FirstParty, next.RequireMFA, next.Quarantined = old.FirstParty, old.RequireMFA, old.Quarantined
 	next.AccessTokenFormat = old.AccessTokenFormat

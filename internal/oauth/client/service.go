@@ -225,6 +225,11 @@ func (s *Service) Update(ctx context.Context, cid id.Client, edit func(*Draft) e
 		if err := edit(&d); err != nil {
 			return err
 		}
+		if c.ManagedBy == ManagedByItself {
+			if err := noteOperator(&c.Metadata, &d.Metadata); err != nil {
+				return err
+			}
+		}
 		c.Name, c.Metadata = d.Name, d.Metadata
 		if err := s.check(ctx, c); err != nil {
 			return err
@@ -247,7 +252,7 @@ func (s *Service) Update(ctx context.Context, cid id.Client, edit func(*Draft) e
 
 func (m Metadata) clone() Metadata {
 	for _, list := range []*[]string{&m.RedirectURIs, &m.PostLogoutRedirectURIs, &m.GrantTypes, &m.ResponseTypes,
-		&m.Scopes, &m.Audiences, &m.AllowedOrigins} {
+		&m.Scopes, &m.Audiences, &m.AllowedOrigins, &m.OperatorMembers} {
 		*list = slices.Clone(*list)
 	}
 	m.JWKS = slices.Clone(m.JWKS)
