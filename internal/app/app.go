@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,8 @@ type Options struct {
 	Dev bool
 	// DB is a store that is open already; the caller closes it. For tests.
 	DB *store.DB
+	// NewKey makes private signing keys, keys.Generate if nil. Tests have RSA keys ready.
+	NewKey func(alg string) (crypto.Signer, error)
 	// Listeners are open ports for the public server, instead of the configured address.
 	Listeners []net.Listener
 }

@@ -89,7 +89,7 @@ func mutualApp(t *testing.T, edit func(c *config.Config)) (*app.App, issued) {
 	cfg.TLS.CertFile, cfg.TLS.KeyFile = writePEM(t, "cert.pem", "CERTIFICATE", host.cert.Raw), writePEM(t, "key.pem", "PRIVATE KEY", key)
 	cfg.MTLS.URL, cfg.MTLS.CAFile = mutualURL, writePEM(t, "ca.pem", "CERTIFICATE", ca.cert.Raw)
 	edit(cfg)
-	a, err := app.New(t.Context(), cfg, app.Options{DB: storetest.Open(t, store.SQLite)})
+	a, err := app.New(t.Context(), cfg, app.Options{DB: storetest.Open(t, store.SQLite), NewKey: apptest.Keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestMutual_BadAuthorities(t *testing.T) {
 	for name, path := range map[string]string{"missing": filepath.Join(t.TempDir(), "none.pem"), "empty": writePEM(t, "key.pem", "PRIVATE KEY", []byte("x"))} {
 		cfg := apptest.Config("https://id.example.com")
 		cfg.MTLS.CAFile = path
-		if _, err := app.New(t.Context(), cfg, app.Options{DB: storetest.Open(t, store.SQLite)}); err == nil || !strings.Contains(err.Error(), "mtls.ca_file") {
+		if _, err := app.New(t.Context(), cfg, app.Options{DB: storetest.Open(t, store.SQLite), NewKey: apptest.Keys(t)}); err == nil || !strings.Contains(err.Error(), "mtls.ca_file") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := fmt.Sprint(app.CheckServe(cfg)); !strings.Contains(got, "{mtls.ca_file ") {

@@ -251,7 +251,7 @@ func TestSchema_OldAndNewAreRefused(t *testing.T) {
 				}
 			}
 			open := func(migrate bool) error {
-				a, err := app.New(t.Context(), apptest.Config("http://localhost:1"), app.Options{DB: db, Migrate: migrate})
+				a, err := app.New(t.Context(), apptest.Config("http://localhost:1"), app.Options{DB: db, Migrate: migrate, NewKey: apptest.Keys(t)})
 				if err == nil {
 					a.Close()
 				}
@@ -514,7 +514,7 @@ func TestFileClients_FollowTheConfiguration(t *testing.T) {
 		cfg := apptest.Config("http://localhost:1")
 		cfg.Clients = clients
 		cfg.APIs = []config.API{{Audience: "https://api.example", Name: "Orders", Scopes: map[string]string{"orders.read": "Read"}}}
-		a, err := app.New(t.Context(), cfg, app.Options{DB: db})
+		a, err := app.New(t.Context(), cfg, app.Options{DB: db, NewKey: apptest.Keys(t)})
 		if err == nil {
 			a.Close()
 		}

@@ -140,7 +140,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 	})
 	set(e)
 	s.Keys, e = keys.New(keys.Deps{
-		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Seal: s.Seal, Audit: s.Audit, Log: s.Log,
+		DB: s.DB, Clock: s.Clock, Changes: s.Changes, Seal: s.Seal, Audit: s.Audit, Log: s.Log, Generate: o.NewKey,
 		Policy: keys.Policy{RotateEvery: cfg.Keys.RotateEvery, PublishBefore: cfg.Keys.PublishBefore, Retention: retention},
 	})
 	set(e)

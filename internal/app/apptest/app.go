@@ -142,7 +142,7 @@ func boot(t testing.TB, cfg *config.Config, db *store.DB, source string, o Optio
 	log := &Log{}
 	a, err := app.New(t.Context(), cfg, app.Options{
 		Log:   telemetry.NewLogger(log, telemetry.LogOptions{Format: "json", Level: slog.LevelDebug}),
-		Clock: o.Clock, DB: db, Dev: true, Listeners: []net.Listener{ln},
+		Clock: o.Clock, DB: db, Dev: true, Listeners: []net.Listener{ln}, NewKey: Keys(t),
 	})
 	if err != nil {
 		t.Fatal(err)

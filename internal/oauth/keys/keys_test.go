@@ -36,23 +36,22 @@ func instance(t testing.TB, db *store.DB, c clock.Clock, key []byte) *Service {
 		t.Fatal(err)
 	}
 	s, err := New(Deps{DB: db, Clock: c, Changes: store.NewChanges(db, time.Millisecond), Seal: sealer, Audit: log,
-		Log: slog.New(slog.DiscardHandler), Policy: policy})
+		Log: slog.New(slog.DiscardHandler), Generate: quick, Policy: policy})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.generate = quick
 	return s
 }
 
-// quick is generate with one RSA key for all: making one takes up to a second.
+// quick is Generate with one RSA key for all: making one takes up to a second.
 func quick(alg string) (crypto.Signer, error) {
 	if alg == RS256 || alg == PS256 {
 		return oneRSA()
 	}
-	return generate(alg)
+	return Generate(alg)
 }
 
-var oneRSA = sync.OnceValues(func() (crypto.Signer, error) { return generate(RS256) })
+var oneRSA = sync.OnceValues(func() (crypto.Signer, error) { return Generate(RS256) })
 
 // each runs fn on every engine with one instance whose keys are there.
 func each(t *testing.T, fn func(t *testing.T, s *Service, c *clock.Fake)) {

@@ -19,8 +19,8 @@ import (
 // signatures; with 3072 it would be three times that. RS256 is for old relying parties only.
 const rsaBits = 2048
 
-// generate makes a private key for the algorithm.
-func generate(alg string) (crypto.Signer, error) {
+// Generate makes a private key for the algorithm.
+func Generate(alg string) (crypto.Signer, error) {
 	switch alg {
 	case ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -30,6 +30,9 @@ type Deps struct {
 	Seal    *seal.Sealer
 	Audit   *audit.Log
 	Log     *slog.Logger // discarded if nil
+	// Generate makes a private key for an algorithm; the function of that name if nil. Tests have
+	// RSA keys ready.
+	Generate func(alg string) (crypto.Signer, error)
 	Policy
 }
 
@@ -39,11 +42,10 @@ var ErrNoKey = errors.New("no signing key for this algorithm")
 // Service signs and verifies. It is safe for concurrent use; Sign, Verify and JWKS touch no
 // database.
 type Service struct {
-	d        Deps
-	generate func(alg string) (crypto.Signer, error) // tests have RSA keys ready
-	current  atomic.Pointer[snapshot]
-	loading  sync.Mutex // one Load at a time, so that an older one cannot replace a newer
-	changed  chan struct{}
+	d       Deps
+	current atomic.Pointer[snapshot]
+	loading sync.Mutex // one Load at a time, so that an older one cannot replace a newer
+	changed chan struct{}
 }
 
 // New returns a Service that has no keys yet: call Bootstrap or Load.
@@ -59,7 +61,10 @@ func New(d Deps) (*Service, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{d: d, generate: generate, changed: make(chan struct{}, 1)}
+	if d.Generate == nil {
+		d.Generate = Generate
+	}
+	s := &Service{d: d, changed: make(chan struct{}, 1)}
 	empty, err := newSnapshot(nil, d.Clock.Now())
 	if err != nil {
 		return nil, err

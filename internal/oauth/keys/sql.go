@@ -48,7 +48,7 @@ func keysOf(rows []row) []Key {
 
 // fresh makes a key and seals it. It takes up to a second for RSA: never inside a transaction.
 func (s *Service) fresh(alg string) (row, error) {
-	priv, err := s.generate(alg)
+	priv, err := s.d.Generate(alg)
 	if err != nil {
 		return row{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"signet/internal/app"
+	"signet/internal/app/apptest"
 	"signet/internal/config"
 	"signet/internal/identity/account"
 	"signet/internal/oauth/client"
@@ -50,7 +51,7 @@ func newSite(t testing.TB, db *store.DB, change ...func(*config.Config)) *site {
 	for _, fn := range change {
 		fn(cfg)
 	}
-	a, err := app.New(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), Clock: now, DB: db, Dev: true})
+	a, err := app.New(t.Context(), cfg, app.Options{Log: slog.New(slog.DiscardHandler), Clock: now, DB: db, Dev: true, NewKey: apptest.Keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
