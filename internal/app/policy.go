@@ -3,6 +3,7 @@ package app
 import (
 	"signet/internal/config"
 	"signet/internal/oauth"
+	"signet/internal/signin"
 )
 
 // policy is what the configuration says of the protocol.
@@ -14,5 +15,6 @@ func policy(cfg *config.Config) oauth.Policy {
 		FrontchannelLogout: o.FrontchannelLogout, DetailTypes: o.DetailTypes, ClientDocuments: o.ClientDocuments,
 		MTLS: cfg.MTLS.URL, Certificates: cfg.MTLS.Listen != "" || cfg.MTLS.Header != "",
 		Authorities: cfg.MTLS.CAFile != "", TokenAudience: o.TokenAudience,
+		RequireMFA: cfg.MFA.Mode == string(signin.MFARequired),
 	}
 }

@@ -139,7 +139,7 @@ func (e *Engine) prepareLoose(ctx context.Context, g *looseGrant, grantType stri
 	if err != nil {
 		return err
 	}
-	if !strongEnough(c, g.login) {
+	if !e.strongEnough(c, g.login) {
 		return unmet()
 	}
 	x, err := e.index(ctx)
@@ -191,6 +191,7 @@ func (e *Engine) insertLoose(ctx context.Context, g *looseGrant, sql, by string)
 	if slices.Contains(g.scopes, ScopeOfflineAccess) {
 		end = g.now.Add(or(g.registered.Metadata.RefreshAbsoluteTTL, e.ttl.RefreshAbsolute))
 	}
+	g.params.Remembered = g.login.Remembered
 	params, err := g.params.encode()
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type grantParams struct {
 	Details      json.RawMessage `json:"details,omitempty"`       // RFC 9396, as granted
 	JKT          string          `json:"jkt,omitempty"`           // the code works with this key only
 	ResponseType string          `json:"response_type,omitempty"` // where it was not code
+	Remembered   bool            `json:"remembered,omitempty"`    // see Login
 }
 
 func (p *grantParams) encode() (string, error) {

@@ -66,6 +66,8 @@ func (e *Engine) redeemable(ctx context.Context, f *flow) error {
 		return e.reused(ctx, g, "code_verifier does not match")
 	case !g.stands(f.client, f.now):
 		return invalidGrant("revoked, user inactive or consent withdrawn")
+	case !e.strongEnough(f.client, g.signIn()):
+		return invalidGrant("of a sign-in with less than is demanded by now")
 	}
 	scopes := f.index.narrow(f.client, g.Scopes)
 	if len(scopes) == 0 {

@@ -17,9 +17,6 @@ const typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 // maxActors bounds the chain of who acts for whom.
 const maxActors = 8
 
-// amrTwoFactors is among the methods of a sign-in with two factors (RFC 8176 §2).
-const amrTwoFactors = "mfa"
-
 // exchangeGrant trades a user's access token for one that another API takes (RFC 8693). What it gives
 // hangs on the grant of the token that was given for it: it opens nothing more, lives no longer, and
 // dies with it.
@@ -74,7 +71,7 @@ func (h *exchangeGrant) subject(ctx context.Context, f *flow) (*accessInfo, erro
 		return nil, bad.because(errors.New("not active"))
 	case a.User == "" || a.Grant == "": // nothing would end what is made of it
 		return nil, bad.because(errors.New("not of a user"))
-	case f.client.Metadata.RequireMFA && !slices.Contains(a.AMR, amrTwoFactors):
+	case !demandMet(f.client, a.AMR):
 		return nil, bad.because(errors.New("of a sign-in with one factor, and the application demands two"))
 	case a.Client == f.client.ID:
 		return a, nil

@@ -67,6 +67,9 @@ func (h *refreshGrant) judge(ctx context.Context, f *flow) error {
 		return h.e.reused(ctx, g, "refresh token used again")
 	case !g.stands(f.client, f.now), !f.now.Before(p.expires):
 		return invalidGrant("expired, revoked, user inactive or consent withdrawn")
+	case !h.e.strongEnough(f.client, g.signIn()):
+		// Demanded since: the person signs in again, with both factors (RFC 6749 §5.2).
+		return invalidGrant("of a sign-in with less than is demanded by now")
 	}
 	if p.successor != "" {
 		if f.successor, err = h.e.unseal(p); err != nil {

@@ -81,10 +81,10 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 	return a, err
 }
 
-// live reports whether a client is active, and no other than the one that had its id when the token
-// was issued.
+// live reports whether a client is active, no other than the one that had its id when the token was
+// issued, and demands no more by now than the sign-in behind a user's token had.
 func live(c *client.Client, a *accessInfo) bool {
-	return c.Active() && !a.IssuedAt.Add(skew).Before(c.CreatedAt)
+	return c.Active() && !a.IssuedAt.Add(skew).Before(c.CreatedAt) && (a.User == "" || demandMet(c, a.AMR))
 }
 
 func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, error) {
@@ -266,7 +266,7 @@ func (e *Engine) introspectRefresh(ctx context.Context, caller *client.Client, t
 		return &Introspection{}, err
 	}
 	now := e.clock.Now()
-	if g.Client != caller.ID || p.successor != "" || !g.stands(caller, now) || !now.Before(p.expires) {
+	if g.Client != caller.ID || p.successor != "" || !g.stands(caller, now) || !now.Before(p.expires) || !e.strongEnough(caller, g.signIn()) {
 		return &Introspection{}, nil
 	}
 	return &Introspection{

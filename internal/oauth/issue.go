@@ -97,7 +97,7 @@ func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, e
 	if err := e.mayAnswer(c, r); err != nil {
 		return nil, err
 	}
-	if r.ACREssential && !slices.Contains(r.ACRValues, l.ACR) || !strongEnough(c, l) { // OIDC Core §5.5.1.1
+	if r.ACREssential && !slices.Contains(r.ACRValues, l.ACR) || !e.strongEnough(c, l) { // OIDC Core §5.5.1.1
 		return nil, unmet()
 	}
 	x, err := e.index(ctx)
@@ -118,15 +118,6 @@ func (e *Engine) prepare(ctx context.Context, r *Request, l Login) (*issuance, e
 		return nil, err
 	}
 	return p, e.front(ctx, p)
-}
-
-// strongEnough holds a sign-in against the client's registration as it is now: the request may be older.
-func strongEnough(c *client.Client, l Login) bool {
-	return !c.Metadata.RequireMFA || slices.Contains(l.AMR, amrTwoFactors)
-}
-
-func unmet() *Error {
-	return refuse(UnmetRequirements, "The sign-in does not reach what the application demands.")
 }
 
 // noClient is the answer where an application is gone that was there when the request was checked.

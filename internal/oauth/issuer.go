@@ -70,7 +70,7 @@ func (e *Engine) draft(p *issuance) (g grantDraft, err error) {
 		// The family's absolute end is set here, once (fosite F12).
 		g.ExpiresAt = p.now.Add(or(p.client.Metadata.RefreshAbsoluteTTL, e.ttl.RefreshAbsolute))
 	}
-	g.Params = grantParams{Claims: r.Claims, Details: r.Details, JKT: r.JKT, ResponseType: r.ResponseType}
+	g.Params = grantParams{Claims: r.Claims, Details: r.Details, JKT: r.JKT, ResponseType: r.ResponseType, Remembered: l.Remembered}
 	g.params, err = g.Params.encode()
 	return g, err
 }

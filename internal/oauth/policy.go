@@ -9,6 +9,7 @@ type Policy struct {
 	DPoPNonce           bool
 	SessionManagement   bool
 	FrontchannelLogout  bool
+	RequireMFA          bool              // of everybody, where no remembered browser stands in
 	DetailTypes         map[string]string // type → what it allows, in words
 	ClientDocuments     bool
 	// MTLS is the public origin of the listener that asks for certificates, "" for none;

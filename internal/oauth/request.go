@@ -60,6 +60,8 @@ type Login struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+	// Remembered says that a remembered browser stood in for a second factor, as the deployment allows.
+	Remembered bool
 }
 
 func addQuery(uri, query string) string {

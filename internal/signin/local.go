@@ -12,5 +12,5 @@ import (
 func (s *Service) LocalLogin(sess *session.Session, l Local) oauth.Login {
 	j := &Journey{Local: &l}
 	counted := sess.Without(s.facts(j, nil).stale(time.Time{}))
-	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: counted.ACR(l.ACRValues...), AMR: counted.AMR()}
+	return oauth.Login{User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: counted.ACR(l.ACRValues...), AMR: counted.AMR(), Remembered: sess.Has(session.KnownBrowser)}
 }

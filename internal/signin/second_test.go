@@ -99,6 +99,9 @@ func TestSecondFactor_RememberedBrowser(t *testing.T) {
 		if out.Session == nil || out.Session.ACR() != session.OneFactor || !out.Session.Has(session.KnownBrowser) {
 			t.Fatalf("in the remembered browser: %+v", out.Session)
 		}
+		if l, local := r.login(j, out.Session), r.LocalLogin(out.Session, Local{}); !l.Remembered || !local.Remembered {
+			t.Errorf("the engine is not told that the browser was remembered: %+v, %+v", l, local)
+		}
 		r.owes(j, out.Session, MFA) // the application asked for two
 		raised, err := r.SecondFactor(known, j, session.Event{Method: session.TOTP}, false, out.Session)
 		if err != nil || raised.Session.ID != out.Session.ID || raised.Session.ACR() != session.TwoFactors || raised.Cookie == "" {
