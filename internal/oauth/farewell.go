@@ -93,7 +93,12 @@ func (e *Engine) farewell(ctx context.Context, parties []logout.Party) (Farewell
 		if err != nil {
 			return out, err
 		}
-		framed := e.policy.FrontchannelLogout && c.Metadata.FrontchannelLogoutURI != "" && len(out.Frames) < maxFrames
+		uri, usable := c.Frame()
+		framed := e.policy.FrontchannelLogout && usable && len(out.Frames) < maxFrames
+		if e.policy.FrontchannelLogout && uri != "" && !usable {
+			e.log.WarnContext(ctx, "an application is not signed out by a frame: no page can be limited to the host of its frontchannel_logout_uri",
+				"client", string(c.ID))
+		}
 		if framed {
 			out.Frames = append(out.Frames, e.frame(c, p.Session))
 		}

@@ -162,6 +162,14 @@ func (c *Client) AllowsRedirect(uri string) bool {
 	return matchAny(c.Metadata.RedirectURIs, uri, c.Kind == Native)
 }
 
+// Frame is the address that signs a browser out of the application from a frame, "" where there is none.
+// A row from before such addresses were refused may have one that no page can be limited to (frameable):
+// it is not usable.
+func (c *Client) Frame() (uri string, usable bool) {
+	uri = c.Metadata.FrontchannelLogoutURI
+	return uri, uri != "" && frameable(uri)
+}
+
 // AllowsPostLogout reports whether uri may follow a logout (OIDC RP-Initiated Logout §3).
 func (c *Client) AllowsPostLogout(uri string) bool {
 	return matchAny(c.Metadata.PostLogoutRedirectURIs, uri, c.Kind == Native)

@@ -150,3 +150,21 @@ func originOf(uri string) string {
 	}
 	return u.Scheme + "://" + host
 }
+
+// frameable reports whether a Content-Security-Policy can name the origin of an address, so that a page
+// may show it in a frame and no other. host-char is a letter, a digit or a dash (CSP Level 3 §2.3.1): the
+// grammar has no underscore and no IPv6 address.
+func frameable(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return false
+	}
+	for label := range strings.SplitSeq(u.Hostname(), ".") {
+		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+		}) {
+			return false
+		}
+	}
+	return true
+}

@@ -241,6 +241,9 @@ func checkLogout(s subject, p *Problems) {
 			p.add(l.field, "must be empty: a machine client has no users")
 		}
 	}
+	if u := s.FrontchannelLogoutURI; u != "" && uriProblem(u, false) == "" && !frameable(u) {
+		p.add("frontchannel_logout_uri", "%q has a host with an underscore or an IPv6 address, which no Content-Security-Policy can name: use another name, or the back channel", shown(u))
+	}
 	// Front-Channel Logout §2: scheme, host and port of a registered redirect URI.
 	if u := s.FrontchannelLogoutURI; u != "" && s.kind != Machine {
 		if o := originOf(u); !slices.ContainsFunc(s.RedirectURIs, func(r string) bool { return originOf(r) == o }) {
