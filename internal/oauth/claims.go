@@ -64,6 +64,7 @@ type accessClaims struct {
 
 	Confirm *confirmation   `json:"cnf,omitempty"`
 	Act     *actor          `json:"act,omitempty"`
+	Via     []string        `json:"via,omitempty"` // clients that impersonated the user on the way
 	Details json.RawMessage `json:"authorization_details,omitempty"`
 }
 

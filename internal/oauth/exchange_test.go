@@ -213,6 +213,45 @@ func TestExchange_EndsWithItsApplications(t *testing.T) {
 	})
 }
 
+// Security case TK-41: what later services made ends with one in the middle of the chain, whether it said
+// that it acts or not, and is exchanged no further. It ends with no other.
+func TestExchange_EndsWithWhoActed(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for _, format := range []string{client.FormatJWT, client.FormatOpaque} {
+			for _, silent := range []bool{false, true} {
+				for _, gone := range []func(id.Client){
+					func(c id.Client) { check(t, r.clients.Disable(t.Context(), c)) },
+					func(c id.Client) { check(t, r.clients.Delete(t.Context(), c)) },
+				} {
+					shop := r.shop(nil)
+					as := func(m *client.Metadata) { m.AccessTokenFormat = format }
+					middle := r.exchanger(func(m *client.Metadata) { as(m); m.Impersonates = silent }, shop)
+					third, last, beyond := r.exchanger(as, middle), r.exchanger(as), r.exchanger(as)
+					token := r.tokens(shop, "scope", "openid read").AccessToken
+					chain := []id.Client{middle, third}
+					for _, c := range chain {
+						token = must(r.trade(c, token)).AccessToken
+					}
+					r.edit(last, func(m *client.Metadata) { m.ExchangeClients = []string{string(third)} })
+					r.edit(beyond, func(m *client.Metadata) { m.ExchangeClients = []string{string(last)} })
+					made := must(r.trade(last, token)).AccessToken
+					check(t, r.clients.Disable(t.Context(), r.exchanger(as, shop))) // one that had no part in it
+					if !r.active(last, made) {
+						t.Fatalf("%s, silent %v: not active", format, silent)
+					}
+					gone(middle)
+					if r.active(third, token) || r.active(last, made) {
+						t.Errorf("%s, silent %v: a token outlives who acted in the middle", format, silent)
+					}
+					_, err := r.trade(beyond, made)
+					wantCode(t, err, InvalidRequest)
+				}
+			}
+		}
+	})
+}
+
 // A service with pairwise subjects meets the user under its own sub, in the tokens that it is given too
 // (OIDC Core §8.1).
 func TestExchange_Pairwise(t *testing.T) {

@@ -52,6 +52,7 @@ func (p *grantParams) encode() (string, error) {
 type accessParams struct {
 	Confirm confirmation    `json:"cnf,omitzero"`
 	Act     *actor          `json:"act,omitempty"`
+	Via     []string        `json:"via,omitempty"`
 	Details json.RawMessage `json:"details,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"signet/internal/platform/audit"
+	"signet/internal/platform/id"
 )
 
 // The token types of RFC 8693 §3 that are taken and given. An ID token says who signed in and opens
@@ -88,7 +89,10 @@ func (h *exchangeGrant) subject(ctx context.Context, f *flow) (*accessInfo, erro
 // acted before stays on record below. An application that may impersonate adds nobody.
 func (h *exchangeGrant) actor(ctx context.Context, f *flow, subject *accessInfo) error {
 	token, kind := f.form.Get("actor_token"), f.form.Get("actor_token_type")
-	f.act = subject.Act
+	f.act, f.via = subject.Act, subject.passedOn(f.client.ID)
+	if len(f.via) > maxActors {
+		return refuse(InvalidRequest, "Too many have acted on the subject_token already.")
+	}
 	act := &actor{Subject: string(f.client.ID), ClientID: string(f.client.ID), Act: subject.Act}
 	switch {
 	case token == "" && kind != "", token != "" && kind != typeAccessToken:
@@ -117,6 +121,20 @@ func (h *exchangeGrant) actor(ctx context.Context, f *flow, subject *accessInfo)
 	}
 	f.act = act
 	return nil
+}
+
+// passedOn lists who impersonated the user on the way, once the token goes on to the next client: act does
+// not name them, and yet what is made of their tokens ends with them.
+func (a *accessInfo) passedOn(next id.Client) []string {
+	if a.Client == a.Owner || a.Client == next || slices.Contains(a.Via, string(a.Client)) {
+		return a.Via
+	}
+	for one := a.Act; one != nil; one = one.Act {
+		if one.ClientID == string(a.Client) {
+			return a.Via
+		}
+	}
+	return append(slices.Clone(a.Via), string(a.Client))
 }
 
 // narrow settles scope, audience and details: at most what the subject token has, and of that what the

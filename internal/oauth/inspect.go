@@ -32,6 +32,7 @@ type accessInfo struct {
 	AMR      []string
 	Confirm  confirmation
 	Act      *actor
+	Via      []string
 	Details  json.RawMessage
 	Params   grantParams // of the grant; zero for a JWT of a machine
 }
@@ -67,18 +68,35 @@ func (e *Engine) inspect(ctx context.Context, token string) (*accessInfo, error)
 		}
 		a.SID = e.sidOf(c, a.Session)
 	}
-	switch {
-	case errs.Is(err, errs.NotFound) || err == nil && !live(c, a):
-		return nil, nil
-	case err != nil || a.Owner == "" || a.Owner == a.Client:
-		return a, err
-	}
-	// An exchanged token ends with the application that the user let in, too.
-	c, err = e.clients.Get(ctx, a.Owner)
 	if errs.Is(err, errs.NotFound) || err == nil && !live(c, a) {
 		return nil, nil
 	}
+	for _, cid := range a.behind() {
+		if err != nil {
+			break
+		}
+		if c, err = e.clients.Get(ctx, cid); errs.Is(err, errs.NotFound) || err == nil && !live(c, a) {
+			return nil, nil
+		}
+	}
 	return a, err
+}
+
+// behind lists the clients with which an exchanged token ends beside its own: the one that the user let
+// in, and all that acted on the way (RFC 8693 §4.1). Every other token has none, and costs no look-up.
+func (a *accessInfo) behind() (list []id.Client) {
+	if a.Owner != "" && a.Owner != a.Client {
+		list = append(list, a.Owner)
+	}
+	for one := a.Act; one != nil; one = one.Act {
+		if c := id.Client(one.ClientID); c != "" && c != a.Client && !slices.Contains(list, c) {
+			list = append(list, c)
+		}
+	}
+	for _, c := range a.Via {
+		list = append(list, id.Client(c))
+	}
+	return list
 }
 
 // live reports whether a client is active, no other than the one that had its id when the token was
@@ -99,7 +117,7 @@ func (e *Engine) inspectJWT(ctx context.Context, token string) (*accessInfo, err
 	if c.Confirm != nil {
 		a.Confirm = *c.Confirm
 	}
-	a.Act, a.Details = c.Act, c.Details
+	a.Act, a.Via, a.Details = c.Act, c.Via, c.Details
 	if c.GrantID == "" {
 		var jti string
 		err := e.db.Q(ctx).QueryRow(ctx, sqlDenied, c.ID).Scan(&jti)
@@ -160,7 +178,7 @@ func (e *Engine) inspectOpaque(ctx context.Context, token string) (*accessInfo, 
 	if err == nil && own != "{}" {
 		var p accessParams
 		err = json.Unmarshal([]byte(own), &p)
-		a.Confirm, a.Act, a.Details = p.Confirm, p.Act, p.Details
+		a.Confirm, a.Act, a.Via, a.Details = p.Confirm, p.Act, p.Via, p.Details
 	}
 	return a, err
 }

@@ -63,7 +63,7 @@ func (e *Engine) signAccess(f *flow, aud []string, expires time.Time) error {
 		c.Subject, c.GrantID, c.Session = e.subjectOf(f.client, g.User), string(g.ID), e.sidOf(f.client, g.Session)
 		c.AuthTime, c.ACR, c.AMR = g.AuthTime.Unix(), g.ACR, g.AMR
 	}
-	c.Confirm, c.Act, c.Details = f.confirm.claim(), f.act, f.details
+	c.Confirm, c.Act, c.Via, c.Details = f.confirm.claim(), f.act, f.via, f.details
 	body, err := json.Marshal(&c)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (e *Engine) saveAccess(ctx context.Context, f *flow, row *opaque) error {
 		gid = string(f.grant.ID)
 	}
 	params := "{}"
-	if p := (accessParams{f.confirm, f.act, f.details}); !p.Confirm.none() || p.Act != nil || p.Details != nil {
+	if p := (accessParams{f.confirm, f.act, f.via, f.details}); !p.Confirm.none() || p.Act != nil || p.Via != nil || p.Details != nil {
 		text, err := json.Marshal(p)
 		if err != nil {
 			return err

@@ -71,6 +71,7 @@ type flow struct {
 	proven  confirmation    // what this request proves about its sender
 	confirm confirmation    // what the tokens are bound to
 	act     *actor          // who acts for the subject (RFC 8693 §4.1)
+	via     []string        // who impersonated the subject on the way, and is not in act
 	details json.RawMessage // authorization details of this request (RFC 9396)
 	loose   *looseGrant     // to be written with the answer
 	silent  bool            // nobody is added to act (RFC 8693 §1.1, impersonation)
