@@ -17,7 +17,7 @@ var allScopes = []string{"openid", "profile", "email", "address", "phone", "offl
 func register(p plan, a *authority) (registration, error) {
 	r := registration{suite: map[string]any{}}
 	switch {
-	case p.fapi:
+	case p.fapi():
 		err := r.addFAPI(p, a)
 		return r, err
 	case p.dynamic:
@@ -75,49 +75,6 @@ func scopes(responseTypes []string) []string {
 	return slices.DeleteFunc(slices.Clone(allScopes), func(s string) bool { return s == "offline_access" })
 }
 
-// addFAPI registers the two clients of a plan of FAPI 2.0, each with a key and a certificate.
-func (r *registration) addFAPI(p plan, a *authority) error {
-	// The second one's redirect URI has a query, which must be compared as well.
-	for _, c := range []struct{ place, mtls, name, query string }{
-		{"client", "mtls", "one", ""}, {"client2", "mtls2", "two", "?dummy1=lorem&dummy2=ipsum"},
-	} {
-		id := p.alias() + "-" + c.name
-		private, public, err := newKeys(p.algorithm)
-		if err != nil {
-			return err
-		}
-		cert, err := a.issue(id)
-		if err != nil {
-			return err
-		}
-		r.suite[c.place] = map[string]any{"client_id": id, "scope": "openid profile email offline_access", "jwks": private, "dpop_signing_alg": "ES256"}
-		r.suite[c.mtls] = map[string]string{"cert": string(cert.cert), "key": string(cert.key), "ca": string(a.pem())}
-		r.provider = append(r.provider, fapiClient(p, id, "Conformance "+c.name, p.endpoint()+"/callback"+c.query, public))
-	}
-	// Any resource that takes the tokens will do; userinfo is one.
-	r.suite["resource"] = map[string]any{"resourceUrl": p.origin() + "/oauth2/userinfo"}
-	return nil
-}
-
-func fapiClient(p plan, id, name, redirectURI string, public map[string]any) map[string]any {
-	metadata := map[string]any{"profile": p.profile}
-	c := map[string]any{
-		"id": id, "name": name, "kind": "web", "redirect_uris": []string{redirectURI}, "jwks": public,
-		"token_endpoint_auth_method": "private_key_jwt", "scopes": allScopes, "metadata": metadata,
-	}
-	if p.variant["sender_constrain"] == "mtls" {
-		metadata["tls_client_certificate_bound_access_tokens"] = true
-	} else {
-		metadata["dpop_bound_access_tokens"] = true
-	}
-	if p.variant["client_auth_type"] == "mtls" {
-		c["token_endpoint_auth_method"] = "tls_client_auth"
-		metadata["tls_client_auth_subject_dn"] = "CN=" + id
-		delete(c, "jwks")
-	}
-	return c
-}
-
 // configuration is what the suite is given with a plan.
 func configuration(p plan, r registration) map[string]any {
 	c := map[string]any{
@@ -128,8 +85,14 @@ func configuration(p plan, r registration) map[string]any {
 		"override": overrides(),
 		"options":  map[string]any{"browsercontrol_css_enable": false},
 	}
-	if p.fapi {
+	if !p.openID() {
+		c["server"] = map[string]any{"discoveryUrl": issuer + "/.well-known/oauth-authorization-server"}
+	}
+	if p.fapi() {
 		c["browser"] = either() // many of its modules leave open where an error is shown
+	}
+	if p.ciba() {
+		c["automated_ciba_approval_url"] = decideURL + p.person()
 	}
 	// Without an alias modules could run side by side; registered clients need its fixed addresses.
 	if !p.dynamic {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -21,6 +22,8 @@ func newKeys(algorithm string) (private, public map[string]any, err error) {
 		public, secret, err = newEC()
 	case "PS256":
 		public, secret, err = newRSA()
+	case "EdDSA":
+		public, secret, err = newEd25519()
 	default:
 		err = fmt.Errorf("no keys are made for %q", algorithm)
 	}
@@ -60,6 +63,14 @@ func newRSA() (public, secret map[string]any, err error) {
 			"d": number(key.D), "p": number(key.Primes[0]), "q": number(key.Primes[1]),
 			"dp": number(key.Precomputed.Dp), "dq": number(key.Precomputed.Dq), "qi": number(key.Precomputed.Qinv),
 		}, nil
+}
+
+func newEd25519() (public, secret map[string]any, err error) {
+	key, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	return map[string]any{"kty": "OKP", "crv": "Ed25519", "x": encode(key)}, map[string]any{"d": encode(private.Seed())}, nil
 }
 
 func keySet(jwk map[string]any) map[string]any { return map[string]any{"keys": []any{jwk}} }

@@ -21,6 +21,7 @@ type options struct {
 	expected, report      string
 	keep, stop, wait      bool
 	list                  bool
+	parallel              int
 	timeout               time.Duration
 }
 
@@ -51,6 +52,7 @@ func parse() options {
 	flag.BoolVar(&o.stop, "stop", false, "end a suite that was left running, and nothing else")
 	flag.BoolVar(&o.wait, "wait", false, "after the run keep everything up for a look at the suite's pages, until interrupted")
 	flag.BoolVar(&o.list, "list", false, "list groups and plans")
+	flag.IntVar(&o.parallel, "parallel", 3, "how many plans of a group to run side by side: most of their time is spent waiting")
 	flag.DurationVar(&o.timeout, "timeout", 4*time.Minute, "how long one module may take")
 	flag.Parse()
 	if o.out == "" {

@@ -14,6 +14,7 @@ type group struct {
 	about string
 	// settings are keys of the provider's configuration beside those of every run.
 	settings map[string]any
+	rotates  bool // a plan rotates the provider's keys
 	plans    []plan
 }
 
@@ -27,8 +28,7 @@ type plan struct {
 	logout        string   // channel by which its clients hear of the end of a session
 	responseTypes []string // that its clients register, where that is not code alone
 	profile       string   // under which its clients stand
-	fapi          bool
-	algorithm     string // of its clients' keys
+	algorithm     string   // of its clients' keys
 }
 
 // choices are values of a plan's variants by their names.
@@ -38,20 +38,18 @@ type choices map[string]string
 func (p plan) alias() string    { return "signet-" + p.key }
 func (p plan) endpoint() string { return suiteURL + "/test/a/" + p.alias() }
 
-// origin is where the plan's clients call the provider: tokens that are bound to a certificate are
-// good only where one is asked for.
-func (p plan) origin() string {
-	if p.variant["sender_constrain"] == "mtls" {
-		return mtlsOrigin
-	}
-	return issuer
-}
-
 var (
 	static     = choices{"server_metadata": "discovery", "client_registration": "static_client"}
 	logoutCode = choices{"response_type": "code", "client_registration": "static_client"}
 	hybrid     = []string{"code", "code id_token", "code token", "code id_token token"}
 	implicit   = []string{"id_token", "id_token token"}
+
+	openRegistration = map[string]any{
+		"registration": map[string]any{"mode": "open", "require_pkce": false, "per_network": 1000, "scopes": allScopes},
+		// The discovery document of an OP of this profile names implicit response types.
+		"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned", "request_uris": true, "token_endpoint_audience": true},
+	}
+	certificates = map[string]any{"listen": mtlsListen, "url": mtlsOrigin, "ca_file": "../ca.pem"}
 )
 
 var groups = []group{
@@ -65,20 +63,42 @@ var groups = []group{
 			{key: "backchannel", name: "oidcc-backchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "backchannel"},
 			{key: "frontchannel", name: "oidcc-frontchannel-rp-initiated-logout-certification-test-plan", variant: logoutCode, logout: "frontchannel"},
 			{key: "session", name: "oidcc-session-management-certification-test-plan", variant: logoutCode},
-			{key: "fapi2-dpop", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", algorithm: "ES256", variant: choices{
-				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop"}},
-			{key: "fapi2-signing", name: "fapi2-message-signing-final-test-plan", fapi: true, profile: "fapi2_message_signing", algorithm: "PS256", variant: choices{
-				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "private_key_jwt", "sender_constrain": "dpop",
-				"fapi_request_method": "signed_non_repudiation", "fapi_response_mode": "jarm", "authorization_request_type": "simple"}},
+			fapi2("dpop", "private_key_jwt", "dpop", "ES256"),
+			fapi2("dpop-oauth", "private_key_jwt", "dpop", "PS256").with(choices{"openid": "plain_oauth"}),
+			fapi2("dpop-machine", "private_key_jwt", "dpop", "PS256").machine(),
+			fapi2("signing", "private_key_jwt", "dpop", "PS256").signed("jarm"),
 		},
 	},
 	{
 		name: "certificates", about: "with a listener that asks clients for certificates",
-		settings: map[string]any{"mtls": map[string]any{"listen": mtlsListen, "url": mtlsOrigin, "ca_file": "../ca.pem"}},
+		settings: map[string]any{"mtls": certificates},
 		plans: []plan{
-			{key: "fapi2-mtls", name: "fapi2-security-profile-final-test-plan", fapi: true, profile: "fapi2", algorithm: "ES256", variant: choices{
-				"fapi_profile": "plain_fapi", "openid": "openid_connect", "client_auth_type": "mtls", "sender_constrain": "mtls"}},
+			fapi2("mtls", "mtls", "mtls", "ES256"),
+			fapi2("jwt-mtls", "private_key_jwt", "mtls", "EdDSA"),
+			fapi2("mtls-dpop", "mtls", "dpop", "ES256"),
+			fapi2("mtls-oauth", "mtls", "mtls", "ES256").with(choices{"openid": "plain_oauth"}),
+			fapi2("mtls-machine", "mtls", "mtls", "ES256").machine(),
+			fapi2("signing-jwt-mtls", "private_key_jwt", "mtls", "PS256").signed("jarm"),
+			fapi2("signing-mtls-dpop", "mtls", "dpop", "ES256").signed("plain_response"),
+			fapi2("signing-mtls-oauth", "mtls", "mtls", "ES256").signed("jarm").with(choices{"openid": "plain_oauth"}),
 		},
+	},
+	{
+		name: "details", about: "with a type of authorization details",
+		settings: map[string]any{"oauth": map[string]any{"authorization_details_types": map[string]string{detailsType: "Start a payment"}}},
+		plans: []plan{
+			fapi2("rar", "private_key_jwt", "dpop", "PS256").with(choices{"authorization_request_type": "rar"}),
+			fapi2("signing-rar", "private_key_jwt", "dpop", "PS256").signed("jarm").with(choices{"authorization_request_type": "rar"}),
+		},
+	},
+	{
+		name: "ciba", about: "with applications that ask somebody elsewhere, often and without much time, certificates, and client assertions made out to endpoints",
+		settings: map[string]any{
+			"mtls":  certificates,
+			"ciba":  map[string]any{"lifetime": "1m", "prompts": 1000},
+			"oauth": map[string]any{"token_endpoint_audience": true},
+		},
+		plans: []plan{ciba("poll", "private_key_jwt"), ciba("poll", "mtls"), ciba("ping", "private_key_jwt"), ciba("ping", "mtls")},
 	},
 	{
 		name: "legacy", about: "with the response types of the implicit and the hybrid flow, and unsigned request objects",
@@ -92,11 +112,7 @@ var groups = []group{
 	},
 	{
 		name: "dynamic", about: "with registration open to applications, without PKCE if they are confidential, implicit response types, every kind of request object, and client assertions made out to the token endpoint",
-		settings: map[string]any{
-			"registration": map[string]any{"mode": "open", "require_pkce": false, "per_network": 1000, "scopes": allScopes},
-			// The discovery document of an OP of this profile names implicit response types.
-			"oauth": map[string]any{"legacy_response_types": true, "request_objects": "unsigned", "request_uris": true, "token_endpoint_audience": true},
-		},
+		settings: openRegistration, rotates: true,
 		plans: []plan{
 			{key: "dynamic-basic", name: "oidcc-basic-certification-test-plan", dynamic: true,
 				variant: choices{"server_metadata": "discovery", "client_registration": "dynamic_client"}},
@@ -105,7 +121,27 @@ var groups = []group{
 			{key: "dynamic-op-hybrid", name: "oidcc-dynamic-certification-test-plan", dynamic: true, variant: choices{"response_type": "code id_token"}},
 			{key: "3rdparty-init", name: "oidcc-3rdparty-init-login-certification-test-plan", dynamic: true, variant: choices{"response_type": "code"}},
 		},
+	}, {
+		name: "authentication", about: "the same, and with a listener that asks clients for certificates",
+		settings: with(openRegistration, "mtls", certificates), rotates: true,
+		plans: []plan{
+			authenticated("private_key_jwt"), authenticated("client_secret_jwt"), authenticated("mtls"),
+		},
 	},
+}
+
+// authenticated is the plan of all modules about OpenID Connect, for a way in which clients that
+// register themselves authenticate.
+func authenticated(method string) plan {
+	return plan{key: "auth-" + method, name: "oidcc-test-plan", dynamic: true, variant: choices{
+		"client_auth_type": method, "response_type": "code", "response_mode": "default", "client_registration": "dynamic_client"}}
+}
+
+// with is settings with one more section.
+func with(settings map[string]any, name string, section any) map[string]any {
+	out := maps.Clone(settings)
+	out[name] = section
+	return out
 }
 
 // shown is a variant as the suite writes it.

@@ -32,10 +32,10 @@ const (
 	password = "seven quiet rivers run north"
 )
 
-// profile has every standard claim (OpenID Connect Core §5.1): the modules about scopes ask for all. An
+// profile, but for user name and address, has every standard claim (OpenID Connect Core §5.1): the modules about scopes ask for all. An
 // import does not say that a telephone number is verified.
 var profile = map[string]any{
-	"username": user, "password": password, "email": "alice@example.com", "email_verified": true,
+	"password": password, "email_verified": true,
 	"name": "Alice Maria Example", "given_name": "Alice", "family_name": "Example", "middle_name": "Maria",
 	"nickname": "Ali", "profile": "https://example.com/alice", "picture": "https://example.com/alice.png",
 	"website": "https://alice.example.com/", "gender": "female", "birthdate": "1990-02-28",
@@ -51,8 +51,15 @@ type provider struct {
 	env            []string
 }
 
-// startProvider serves with the settings of a group and the clients of its plans.
-func startProvider(ctx context.Context, o options, a *authority, g group, clients []map[string]any) (*provider, error) {
+// given is what a provider is configured with.
+type given struct {
+	settings, api map[string]any
+	clients       []map[string]any
+	people        []string
+}
+
+// startProvider serves with the settings of a group, and the clients and people of its plans.
+func startProvider(ctx context.Context, o options, a *authority, g given) (*provider, error) {
 	dir := filepath.Join(o.work, "signet")
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
@@ -61,10 +68,10 @@ func startProvider(ctx context.Context, o options, a *authority, g group, client
 		return nil, err
 	}
 	p := &provider{binary: o.signet, config: filepath.Join(dir, "signet.yaml"), env: []string{"SSL_CERT_FILE=" + a.file}}
-	if err := p.configure(a, dir, g.settings, clients); err != nil {
+	if err := p.configure(a, dir, g); err != nil {
 		return nil, err
 	}
-	if err := p.importUser(ctx, dir); err != nil {
+	if err := p.importPeople(ctx, dir, g.people); err != nil {
 		return nil, err
 	}
 	var err error
@@ -79,7 +86,7 @@ func startProvider(ctx context.Context, o options, a *authority, g group, client
 }
 
 // configure writes the configuration; JSON is YAML.
-func (p *provider) configure(a *authority, dir string, settings map[string]any, clients []map[string]any) error {
+func (p *provider) configure(a *authority, dir string, g given) error {
 	id, err := a.issue(issuerHost)
 	if err != nil {
 		return err
@@ -95,9 +102,10 @@ func (p *provider) configure(a *authority, dir string, settings map[string]any, 
 		"management": map[string]string{"listen": "off"},
 		"shutdown":   map[string]string{"delay": "0s", "timeout": "5s"},
 		"outbound":   map[string]any{"allow_hosts": []string{suiteHost}},
-		"clients":    clients,
+		"apis":       []any{g.api},
+		"clients":    g.clients,
 	}
-	maps.Copy(c, settings)
+	maps.Copy(c, g.settings)
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return err
@@ -105,10 +113,16 @@ func (p *provider) configure(a *authority, dir string, settings map[string]any, 
 	return os.WriteFile(p.config, b, 0o600)
 }
 
-// importUser makes the store and the account in it.
-func (p *provider) importUser(ctx context.Context, dir string) error {
+// importPeople makes the store and the accounts in it.
+func (p *provider) importPeople(ctx context.Context, dir string, names []string) error {
 	file := filepath.Join(dir, "users.jsonl")
-	if err := os.WriteFile(file, []byte(text(profile)+"\n"), 0o600); err != nil {
+	var lines strings.Builder
+	for _, name := range names {
+		who := maps.Clone(profile)
+		who["username"], who["email"] = name, name+"@example.com"
+		lines.WriteString(text(who) + "\n")
+	}
+	if err := os.WriteFile(file, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
 	if _, err := p.command(ctx, "migrate"); err != nil {

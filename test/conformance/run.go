@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // rig is everything that runs beside the modules.
@@ -21,6 +23,7 @@ type rig struct {
 	o            options
 	authority    *authority
 	front        *front
+	resource     *resource
 	api          *api
 	mongo, suite *process // nil where an earlier run left them
 	provider     *provider
@@ -56,6 +59,9 @@ func (r *rig) open(ctx context.Context) (err error) {
 		return err
 	}
 	if r.front, err = startFront(ctx, r.authority, r.logs); err != nil {
+		return err
+	}
+	if r.resource, err = startResource(ctx, r.authority, r.logs); err != nil {
 		return err
 	}
 	switch _, err := r.api.version(ctx); {
@@ -105,6 +111,7 @@ func (r *rig) close() {
 	if r.front != nil {
 		r.front.close()
 	}
+	r.resource.close()
 	if !r.o.keep {
 		r.suite.stop()
 		r.mongo.stop()
@@ -128,7 +135,9 @@ func checkNames(ctx context.Context) error {
 // runGroup runs plans of a group against a fresh provider.
 func (r *rig) runGroup(ctx context.Context, g group, plans []plan) ([]planResult, error) {
 	registrations := make([]registration, len(plans))
-	var clients []map[string]any
+	r.resource.person.forget()
+	api, resource := r.resource.registered()
+	clients := []map[string]any{resource}
 	for i, p := range plans {
 		var err error
 		if registrations[i], err = register(p, r.authority); err != nil {
@@ -137,21 +146,27 @@ func (r *rig) runGroup(ctx context.Context, g group, plans []plan) ([]planResult
 		clients = append(clients, registrations[i].provider...)
 	}
 	var err error
-	if r.provider, err = startProvider(ctx, r.o, r.authority, g, clients); err != nil {
+	if r.provider, err = startProvider(ctx, r.o, r.authority, given{g.settings, api, clients, people(plans)}); err != nil {
 		return nil, err
 	}
 	if !r.o.wait {
 		defer func() { r.provider.stop(); r.provider = nil }()
 	}
-	var results []planResult
-	for i, p := range plans {
-		result, err := r.runPlan(ctx, g, p, configuration(p, registrations[i]))
-		if err != nil {
-			return results, fmt.Errorf("%s: %w", p.key, err)
-		}
-		results = append(results, result)
+	results := make([]planResult, len(plans))
+	var running errgroup.Group
+	running.SetLimit(max(1, r.o.parallel))
+	if g.rotates {
+		running.SetLimit(1) // what one plan does to the keys, the others would see
 	}
-	return results, nil
+	for i, p := range plans {
+		running.Go(func() (err error) {
+			if results[i], err = r.runPlan(ctx, g, p, configuration(p, registrations[i])); err != nil {
+				return fmt.Errorf("%s: %w", p.key, err)
+			}
+			return nil
+		})
+	}
+	return results, running.Wait()
 }
 
 // runPlan runs the modules of a plan, one after the other, and saves their results.
@@ -173,14 +188,14 @@ func (r *rig) runPlan(ctx context.Context, g group, p plan, config map[string]an
 	if err := emptyDir(dir); err != nil {
 		return result, err
 	}
-	fmt.Printf("\n%s: %s%s, %s\n", p.key, p.name, shown(p.variant), suiteURL+"/plan-detail.html?plan="+id)
+	fmt.Printf("%s: %s%s, %s\n", p.key, p.name, shown(p.variant), suiteURL+"/plan-detail.html?plan="+id)
 	for i, m := range modules {
 		mr, log, err := r.runModule(ctx, id, m)
 		if err != nil {
 			return result, fmt.Errorf("%s: %w", m.Module, err)
 		}
 		result.Modules = append(result.Modules, mr)
-		printModule(os.Stdout, mr)
+		printModule(os.Stdout, p, mr)
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%03d-%s.json", i+1, m.Module)), log, 0o600); err != nil {
 			return result, err
 		}
@@ -282,9 +297,12 @@ func (r *rig) finish(ctx context.Context, id string) (bool, error) {
 	return false, err
 }
 
-func printModule(w io.Writer, m moduleResult) {
-	fmt.Fprintf(w, "  %-9s %4d s  %s\n", m.verdict(), m.Seconds, m.Module+shown(m.Variant))
+// printModule writes at once: plans run side by side.
+func printModule(w io.Writer, p plan, m moduleResult) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %-9s %4d s  %s: %s\n", m.verdict(), m.Seconds, p.key, m.Module+shown(m.Variant))
 	for _, f := range m.Findings {
-		fmt.Fprintf(w, "             %s %s: %s\n", f.Result, f.Condition, f.Message)
+		fmt.Fprintf(&b, "             %s %s: %s\n", f.Result, f.Condition, f.Message)
 	}
+	_, _ = io.WriteString(w, b.String())
 }

@@ -43,6 +43,12 @@ func NewPerson(issuer string) *Person {
 	}}
 }
 
+// Over makes the person reach the provider so, which may have a certificate of its own.
+func (p *Person) Over(t http.RoundTripper) *Person {
+	p.http.Transport = t
+	return p
+}
+
 // ErrUnavailable says that the answer was lost: a connection that broke, or a 5xx.
 var ErrUnavailable = errors.New("no answer")
 
