@@ -7,7 +7,7 @@ CREATE TABLE ciba_request ( -- a backchannel authentication request that waits f
 	client_id TEXT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
 	account_id TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE, -- who is asked, and nobody else
 	request TEXT NOT NULL,           -- JSON: what is asked for, and from where
-	ping BYTEA NOT NULL,             -- sealed: how the application is told of the decision; empty in poll mode, and once decided
+	ping TEXT NOT NULL,              -- sealed: how the application is told of the decision; '' in poll mode, and once decided
 	status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'denied')),
 	grant_id TEXT NOT NULL,          -- made by the approval; ''
 	poll_interval BIGINT NOT NULL,   -- seconds; grows with each slow_down

@@ -174,6 +174,7 @@ func (s *Services) wire(ctx context.Context, cfg *config.Config, o Options) (err
 		Logout: s.Logout,
 		TTLs:   oauth.TTLs{Code: ttl.Code, Access: ttl.Access, ID: ttl.ID, RefreshIdle: ttl.RefreshIdle, RefreshAbsolute: ttl.RefreshAbsolute},
 		Limits: s.Limits, Device: oauth.DeviceTerms{Lifetime: cfg.Device.Lifetime, Interval: cfg.Device.Interval},
+		CIBA: oauth.CIBATerms(cfg.CIBA), Directory: directory{s.Accounts, s.Notices}, Outbox: s.Outbox, Ping: s.fetch(cfg, o),
 		Trust: issuers, Resolver: asserted{s.Accounts, s.Upstreams},
 		Policy: policy(cfg), Authorities: trusted, Fetch: s.fetch(cfg, o),
 	})

@@ -29,9 +29,9 @@ func (e *Engine) prove(_ context.Context, f *flow) error {
 	return nil
 }
 
-// bind decides what the tokens of a flow are bound to, now that client and grant are known, and
-// holds the request against what code and refresh token are bound to.
-func (e *Engine) bind(ctx context.Context, f *flow) error {
+// sender finds what the tokens of a flow would be bound to, and refuses a request without what the
+// client's registration demands of it.
+func (f *flow) sender() error {
 	m, p := f.client.Metadata, f.call.proof
 	if p != nil {
 		if err := p.fits(f.client); err != nil {
@@ -44,13 +44,28 @@ func (e *Engine) bind(ctx context.Context, f *flow) error {
 		}
 		f.proven = confirmation{X5TS: thumbprint(f.call.Certificate)}
 	}
+	if p == nil && (m.DPoPBound || m.UnderFAPI() && f.proven.none()) {
+		return noProof()
+	}
+	return nil
+}
+
+func noProof() *Error { return refuse(InvalidDPoPProof, "A DPoP proof is required.") }
+
+// bind decides what the tokens of a flow are bound to, now that client and grant are known, and
+// holds the request against what code and refresh token are bound to.
+func (e *Engine) bind(ctx context.Context, f *flow) error {
+	if err := f.sender(); err != nil {
+		return err
+	}
+	p := f.call.proof
 	key := f.grant.Params.JKT
 	if f.grantType != client.GrantAuthorizationCode {
 		key = f.held.JKT // the key of a code means nothing to what follows from it (RFC 9449 §10)
 	}
 	switch {
-	case p == nil && (key != "" || m.DPoPBound || m.UnderFAPI() && f.proven.none()):
-		return refuse(InvalidDPoPProof, "A DPoP proof is required.")
+	case p == nil && key != "":
+		return noProof()
 	case key != "" && !holds(p.jkt, key):
 		return wrongKey("The DPoP proof was made with another key than the code or token is bound to.")
 	case f.held.X5TS != "" && !holds(f.proven.X5TS, f.held.X5TS):
@@ -114,7 +129,7 @@ func (e *Engine) demandProof(ctx context.Context, call *Call, token string, a *a
 	case err != nil:
 		return err
 	case p == nil:
-		return refuse(InvalidDPoPProof, "A DPoP proof is required.")
+		return noProof()
 	case !holds(p.ath, id.Digest(token)):
 		return badProof("is for another access token (ath)")
 	case !holds(p.jkt, a.Confirm.JKT):

@@ -82,7 +82,8 @@ type idClaims struct {
 	AMR      []string `json:"amr,omitempty"`
 	Session  string   `json:"sid,omitempty"`
 	AtHash   string   `json:"at_hash,omitempty"`
-	CHash    string   `json:"c_hash,omitempty"` // OIDC Core §3.3.2.11
+	CHash    string   `json:"c_hash,omitempty"`         // OIDC Core §3.3.2.11
+	Account  string   `json:"signet_account,omitempty"` // see accountMark
 }
 
 func (c *idClaims) issuedTo(client id.Client) bool {

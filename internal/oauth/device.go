@@ -51,8 +51,8 @@ const (
 	userCodeLength  = 8
 )
 
-// deviceAsk is what a device asks for and from where, as its row keeps it.
-type deviceAsk struct {
+// remoteAsk is what is asked for without a browser and from where, as a row keeps it.
+type remoteAsk struct {
 	Scopes    []string        `json:"scopes"`
 	Resources []string        `json:"resources,omitempty"`
 	Details   json.RawMessage `json:"details,omitempty"`
@@ -83,37 +83,46 @@ func (e *Engine) Device(ctx context.Context, call Call) (*DeviceCodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := audit.SourceOf(ctx)
-	if _, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: e.budgetDevices(), Value: ratelimit.SourceNetwork(source.IP)}); err != nil {
+	network := ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
+	if _, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: e.budgetDevices(), Value: network}); err != nil {
 		return nil, err
 	}
-	source = source.Kept()
-	ask.IP, ask.UserAgent = source.IP, source.UserAgent
 	return e.openDevice(ctx, c, ask)
 }
 
-// readDevice runs the checks of an authorization request that make sense here.
-func (e *Engine) readDevice(ctx context.Context, c *client.Client, form url.Values) (deviceAsk, error) {
+// readAsk runs the checks of an authorization request that make sense without a browser, and notes
+// where the request comes from.
+func (e *Engine) readAsk(ctx context.Context, c *client.Client, form url.Values) (remoteAsk, error) {
 	a := &authorization{e: e, form: form, client: c}
 	var err error
 	if a.index, err = e.index(ctx); err != nil {
-		return deviceAsk{}, err
+		return remoteAsk{}, err
 	}
 	for _, check := range []func(context.Context, *authorization) error{checkScope, checkResource, checkDetails} {
 		if err := check(ctx, a); err != nil {
-			return deviceAsk{}, err
+			return remoteAsk{}, err
 		}
+	}
+	from := audit.SourceOf(ctx).Kept()
+	return remoteAsk{Scopes: a.req.Scopes, Resources: a.req.Resources, Details: a.req.Details, IP: from.IP, UserAgent: from.UserAgent}, nil
+}
+
+func (e *Engine) readDevice(ctx context.Context, c *client.Client, form url.Values) (remoteAsk, error) {
+	ask, err := e.readAsk(ctx, c, form)
+	if err != nil {
+		return remoteAsk{}, err
 	}
 	// A challenge is no part of RFC 8628, but who sends one relies on it.
 	value, method := form.Get("code_challenge"), form.Get("code_challenge_method")
 	if (value != "" || method != "") && (method != "S256" || !challenge(value)) {
-		return deviceAsk{}, refuse(InvalidRequest, "code_challenge must be a base64url SHA-256, code_challenge_method S256.")
+		return remoteAsk{}, refuse(InvalidRequest, "code_challenge must be a base64url SHA-256, code_challenge_method S256.")
 	}
-	return deviceAsk{Scopes: a.req.Scopes, Resources: a.req.Resources, Details: a.req.Details, Challenge: value}, nil
+	ask.Challenge = value
+	return ask, nil
 }
 
 // openDevice writes the request. A user code that another request holds is drawn anew.
-func (e *Engine) openDevice(ctx context.Context, c *client.Client, ask deviceAsk) (*DeviceCodes, error) {
+func (e *Engine) openDevice(ctx context.Context, c *client.Client, ask remoteAsk) (*DeviceCodes, error) {
 	text, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ type DeviceRequest struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 
-	ask deviceAsk
+	ask remoteAsk
 }
 
 // The budgets say how many wrong codes may be tried while one is valid. Eight letters of twenty and five

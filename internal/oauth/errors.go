@@ -41,6 +41,8 @@ const (
 	AuthorizationPending    = "authorization_pending"             // RFC 8628 §3.5
 	SlowDown                = "slow_down"                         // RFC 8628 §3.5
 	ExpiredToken            = "expired_token"                     // RFC 8628 §3.5
+	UnknownUserID           = "unknown_user_id"                   // CIBA §13
+	InvalidBindingMessage   = "invalid_binding_message"           // CIBA §13
 	InvalidClientMetadata   = "invalid_client_metadata"           // RFC 7591 §3.2.2
 	InvalidRedirectURI      = "invalid_redirect_uri"              // RFC 7591 §3.2.2
 	InvalidStatement        = "invalid_software_statement"        // RFC 7591 §3.2.2
@@ -55,8 +57,8 @@ var Codes = []string{
 	InvalidScope, InvalidTarget, AccessDenied, ServerError, TemporarilyUnavailable, LoginRequired, ConsentRequired,
 	InteractionRequired, SelectionRequired, RequestNotSupported, RequestURINotSupported, RegistrationUnsupported,
 	UnsupportedTokenType, InvalidToken, InsufficientScope, InvalidRequestObject, InvalidRequestURI, InvalidDPoPProof,
-	UseDPoPNonce, InvalidDetails, AuthorizationPending, SlowDown, ExpiredToken, InvalidClientMetadata, InvalidRedirectURI,
-	InvalidStatement, UnapprovedStatement, UnmetRequirements, InsufficientAuth,
+	UseDPoPNonce, InvalidDetails, AuthorizationPending, SlowDown, ExpiredToken, UnknownUserID, InvalidBindingMessage,
+	InvalidClientMetadata, InvalidRedirectURI, InvalidStatement, UnapprovedStatement, UnmetRequirements, InsufficientAuth,
 }
 
 // Target is where an authorization response may go: an address that was checked against the

@@ -32,7 +32,10 @@ func (e *Engine) wire() {
 		e.grants[client.GrantJWTBearer] = fosite.TokenEndpointHandlers{&bearerGrant{e: e}}
 	}
 	if e.limits != nil {
-		e.grants[client.GrantDeviceCode] = fosite.TokenEndpointHandlers{&deviceGrant{e: e}}
+		e.grants[client.GrantDeviceCode] = fosite.TokenEndpointHandlers{&polledGrant{e: e, polled: byDevice}}
+	}
+	if e.limits != nil && e.ciba.ready() {
+		e.grants[client.GrantCIBA] = fosite.TokenEndpointHandlers{&polledGrant{e: e, polled: byCIBA}}
 	}
 	e.provider = fosite.NewOAuth2Provider(clientStore{e}, &configurator{
 		e: e, authorize: fosite.AuthorizeEndpointHandlers{&issuer{e}},

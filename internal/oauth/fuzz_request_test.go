@@ -34,11 +34,11 @@ func FuzzRequestObject(f *testing.F) {
 		if o.alg == "" || o.alg == "none" && !strings.HasSuffix(text, ".") || len(text) > maxObject {
 			t.Fatalf("%q was read as %+v", text, o)
 		}
-		_ = o.check(testIssuer, c, now)
+		_ = o.check(testIssuer, c, c.Metadata.UnderFAPI(), now)
 		if o.alg == "none" {
 			return
 		}
-		if err := r.verifyObject(t.Context(), c, o); err == nil && strings.SplitN(text, ".", 3)[1] != strings.SplitN(good, ".", 3)[1] {
+		if err := r.verifyObject(t.Context(), c, o, c.Metadata.RequestObjectAlg); err == nil && strings.SplitN(text, ".", 3)[1] != strings.SplitN(good, ".", 3)[1] {
 			t.Fatalf("accepted %q", text)
 		}
 	})

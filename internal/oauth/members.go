@@ -27,14 +27,15 @@ var (
 // their form, numbers as numbers).
 var (
 	jsonParams   = []string{"claims", "authorization_details"} // OIDC Core §5.5, RFC 9396 §2: JSON values
-	numberParams = []string{"max_age"}
-	listParams   = []string{"resource"} // RFC 8707 §2: may be repeated
+	numberParams = []string{"max_age", "requested_expiry"}     // CIBA §7.1.1: a number or a text
+	listParams   = []string{"resource"}                        // RFC 8707 §2: may be repeated
 	// textParams are known parameters: a value of another type is a mistake, not a parameter that is
 	// unknown here and can be ignored.
 	textParams = []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "prompt", "display",
 		"login_hint", "ui_locales", "claims_locales", "acr_values", "id_token_hint", "code_challenge", "code_challenge_method",
 		"dpop_jkt", "registration",
+		"login_hint_token", "binding_message", "client_notification_token", "user_code",
 	}
 )
 

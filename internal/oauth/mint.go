@@ -97,6 +97,7 @@ func (e *Engine) signID(ctx context.Context, f *flow) error {
 	if f.nonce {
 		c.Nonce = g.Nonce
 	}
+	c.Account = e.accountMark(f.client, g.User)
 	more, err := e.idTokenClaims(ctx, f)
 	if err != nil {
 		return err

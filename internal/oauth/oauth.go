@@ -25,8 +25,10 @@ import (
 	"signet/internal/oauth/trust"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/clock"
+	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
 	"signet/internal/platform/onetime"
+	"signet/internal/platform/outbox"
 	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/seal"
 	"signet/internal/platform/store"
@@ -89,9 +91,15 @@ type Deps struct {
 	Logout   *logout.Service    // nil: no application is told when a session ends
 	Limits   *ratelimit.Limiter // nil: no device grant, whose codes can be guessed without
 	Device   DeviceTerms
-	Trust    *trust.Service // issuers of assertions; nil for none, as is Resolver
-	Resolver Resolver
-	Fetch    Fetcher // of request objects by reference; needed where the policy accepts them
+	CIBA     CIBATerms
+	// Directory, Outbox and Ping are what backchannel authentication needs besides Limits: who is meant,
+	// and how they and the applications are told. Without one of them there is none.
+	Directory Directory
+	Outbox    *outbox.Service
+	Ping      Poster
+	Trust     *trust.Service // issuers of assertions; nil for none, as is Resolver
+	Resolver  Resolver
+	Fetch     Fetcher // of request objects by reference; needed where the policy accepts them
 }
 
 // Engine is the protocol engine. It is safe for concurrent use; any number of engines may
@@ -117,6 +125,7 @@ type Engine struct {
 	trust     *trust.Service
 	resolver  Resolver
 	device    DeviceTerms
+	ciba      ciba
 	userCodes []byte // key of the hashes of user codes
 	provider  *fosite.Fosite
 	grants    map[string]fosite.TokenEndpointHandlers
@@ -154,6 +163,10 @@ func New(d Deps) (*Engine, error) {
 		return nil, err
 	}
 	e.fetch = d.Fetch
+	e.ciba = ciba{d.CIBA.withDefaults(), d.Directory, d.Outbox, d.Ping}
+	if d.Outbox != nil {
+		d.Outbox.Register(PingKind, e.deliverPing, outbox.Options{Loops: pingLoops, Patience: 3 * fetch.DefaultTimeout})
+	}
 	e.sender = sender{nonces{d.Seal.Subkey("dpop-nonce")}, d.Authorities}
 	e.ending = e.endWith(d)
 	e.wire()

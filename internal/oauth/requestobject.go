@@ -22,7 +22,7 @@ const (
 	maxObject = 16 << 10 // bytes of a request object
 	// objectSkew is how far the client's clock may be off: 8 s are common, a minute is not.
 	objectSkew = 30 * time.Second
-	// objectWindow bounds the age and the life of request objects under FAPI 2.0 Message Signing §5.3.1.
+	// objectWindow bounds the age and the life of request objects where check is strict.
 	objectWindow = time.Hour
 )
 
@@ -48,13 +48,13 @@ func (e *Engine) object(ctx context.Context, c *client.Client, text, unsigned st
 			}
 			return unpacked{}, refuse(unsigned, "The request object must be signed.")
 		}
-	} else if err := e.verifyObject(ctx, c, o); err != nil {
+	} else if err := e.verifyObject(ctx, c, o, c.Metadata.RequestObjectAlg); err != nil {
 		if errs.Is(err, errs.Unavailable) {
 			return unpacked{}, err
 		}
 		return unpacked{}, badObject(err)
 	}
-	if err := o.check(e.issuer, c, e.clock.Now()); err != nil {
+	if err := o.check(e.issuer, c, c.Metadata.UnderFAPI(), e.clock.Now()); err != nil {
 		return unpacked{}, badObject(err)
 	}
 	form, err := o.members.form()
@@ -89,6 +89,7 @@ type objectClaims struct {
 	Expires   *numeric `json:"exp"`
 	NotBefore *numeric `json:"nbf"`
 	IssuedAt  *numeric `json:"iat"`
+	ID        *string  `json:"jti"`
 }
 
 // The types that a request object may have: its own (RFC 9101 §10.8), the general one, or none (OIDC
@@ -151,13 +152,13 @@ func decodeMembers(part string) (members, error) {
 }
 
 // verifyObject checks the signature with the client's own keys, in the one algorithm that it
-// registered or else one that is allowed to it.
-func (e *Engine) verifyObject(ctx context.Context, c *client.Client, o *object) error {
+// registered ("" for none) or else one that is allowed to it.
+func (e *Engine) verifyObject(ctx context.Context, c *client.Client, o *object, registered string) error {
 	allowed := client.SignatureAlgs()
 	if c.Metadata.UnderFAPI() {
 		allowed = client.FAPIAlgs()
 	}
-	if alg := c.Metadata.RequestObjectAlg; alg != "" && alg != o.alg || !slices.Contains(allowed, o.alg) {
+	if registered != "" && registered != o.alg || !slices.Contains(allowed, o.alg) {
 		return fmt.Errorf("algorithm %.20q is not for this client", o.alg)
 	}
 	jws, err := jose.ParseSignedCompact(o.text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(o.alg)})
@@ -172,23 +173,24 @@ func (e *Engine) verifyObject(ctx context.Context, c *client.Client, o *object) 
 	return err
 }
 
-// check judges what the object says of itself (RFC 9101 §4, §10.8; FAPI 2.0 Message Signing §5.3.1).
-func (o *object) check(issuer string, c *client.Client, now time.Time) error {
-	t, fapi := &o.claims, c.Metadata.UnderFAPI()
+// check judges what the object says of itself (RFC 9101 §4, §10.8). strict demands an audience, and a life
+// that is said and short (FAPI 2.0 Message Signing §5.3.1).
+func (o *object) check(issuer string, c *client.Client, strict bool, now time.Time) error {
+	t := &o.claims
 	is := func(s *string) bool { return s == nil || id.Client(*s) == c.ID }
 	switch {
 	case !is(t.Issuer) || !is(t.ClientID): // RFC 9101 §6.3: both names of the client are the same
 		return errors.New("of another client")
 	case t.Subject != nil && id.Client(*t.Subject) == c.ID:
 		return errors.New("an assertion of the client, by its sub")
-	case (fapi || t.Audience != nil) && !slices.Contains(t.Audience, issuer):
+	case (strict || t.Audience != nil) && !slices.Contains(t.Audience, issuer):
 		return errors.New("for another server")
 	case t.Expires != nil && !now.Before(t.Expires.time().Add(objectSkew)):
 		return errors.New("expired")
 	case t.NotBefore != nil && t.NotBefore.time().After(now.Add(objectSkew)),
 		t.IssuedAt != nil && t.IssuedAt.time().After(now.Add(objectSkew)):
 		return errors.New("from the future")
-	case !fapi:
+	case !strict:
 		return nil
 	case t.Expires == nil || t.NotBefore == nil:
 		return errors.New("without exp or nbf")

@@ -90,7 +90,7 @@ func (e *Engine) tokenRevoked(ctx context.Context, caller *client.Client, target
 }
 
 // sweeps delete what has expired.
-var sweeps = []string{sqlSweepAccess, sqlSweepRefresh, sqlSweepGrant, sqlSweepDenied, sqlSweepAssertion, sqlSweepProof, sqlSweepDevice}
+var sweeps = []string{sqlSweepAccess, sqlSweepRefresh, sqlSweepGrant, sqlSweepDenied, sqlSweepAssertion, sqlSweepProof, sqlSweepDevice, sqlSweepCIBA}
 
 // DeleteExpired removes up to limit expired rows of each kind and returns how many went. Spent
 // codes and tokens stay until they would have expired, so that a replay is seen as one.

@@ -15,24 +15,25 @@ const (
 	sqlDecideDevice = `UPDATE device_request SET status = $2, account_id = $3, grant_id = $4, decided_at = $5, user_code = NULL
 		WHERE id = $1 AND status = 'pending' AND expires_at > $5 RETURNING code_hash`
 
-	sqlPolledDevice = `SELECT client_id, status, poll_interval, polled_at, expires_at FROM device_request WHERE code_hash = $1`
+	sqlPolledDevice = `SELECT client_id, status, expires_at FROM device_request WHERE code_hash = $1`
+	sqlPollDevice   = `UPDATE device_request ` + inTime
+	sqlSlowDevice   = `UPDATE device_request ` + tooOften
 
-	// sqlPollDevice takes note of a poll that comes late enough; sqlSlowDevice of one that does not, and
-	// makes the interval longer, up to five minutes (RFC 8628 §3.5). Half a second is forgiven: the
-	// device counts from the answer, we from the request.
-	sqlPollDevice = `UPDATE device_request SET polled_at = $2
+	// inTime takes note of a poll that comes late enough; tooOften of one that does not, and makes the
+	// interval longer, up to five minutes (RFC 8628 §3.5). Half a second is forgiven: who polls counts
+	// from the answer, we from the request.
+	inTime = `SET polled_at = $2
 		WHERE code_hash = $1 AND status = 'pending' AND polled_at + poll_interval * 1000000 - 500000 <= $2 RETURNING id`
-
-	sqlSlowDevice = `UPDATE device_request SET polled_at = $2, poll_interval = CASE WHEN poll_interval < 295 THEN poll_interval + 5 ELSE 300 END
+	tooOften = `SET polled_at = $2, poll_interval = CASE WHEN poll_interval < 295 THEN poll_interval + 5 ELSE 300 END
 		WHERE code_hash = $1 AND status = 'pending' RETURNING id`
 
-	// sqlDeviceGrant finds the grant that a device code stands for, and whether it was redeemed.
-	sqlDeviceGrant = `SELECT ` + grantColumns + `, COALESCE(n.token_hash, '')
+	// sqlPolledGrant finds the grant that a code stands for, and whether it was redeemed.
+	sqlPolledGrant = `SELECT ` + grantColumns + `, COALESCE(n.token_hash, '')
 		FROM oauth_grant g` + grantJoins + `
 		LEFT JOIN refresh_token n ON n.predecessor_hash = g.code_hash
 		WHERE g.code_hash = $1`
 
-	// sqlInsertApproved writes the grant of a device: approved in a live session ($4) of an active user,
+	// sqlInsertApproved writes the grant of a device, or of an application that asked: approved in a live session ($4) of an active user,
 	// but no part of that session.
 	sqlInsertApproved = `INSERT INTO oauth_grant (` + looseColumns + `)
 		SELECT $1, $2, u.id, '', ` + looseValues + `
@@ -57,6 +58,7 @@ const (
 	looseConsent = `(CAST($15 AS BIGINT) = 0 OR EXISTS (
 				SELECT 1 FROM given_consent c WHERE c.account_id = $3 AND c.client_id = $2 AND c.updated_at = CAST($15 AS BIGINT)))`
 
-	// What has expired is still known for ten minutes, so that a device hears expired_token.
-	sqlSweepDevice = `DELETE FROM device_request WHERE id IN (SELECT id FROM device_request WHERE expires_at < CAST($1 AS BIGINT) - 600000000 LIMIT $2)`
+	// What has expired is still known for ten minutes, so that who polls hears expired_token.
+	sqlSweepDevice = `DELETE FROM device_request WHERE id IN (SELECT id FROM device_request WHERE ` + longOver + `)`
+	longOver       = `expires_at < CAST($1 AS BIGINT) - 600000000 LIMIT $2`
 )

@@ -55,3 +55,30 @@ func (e *Engine) Hinted(r *Request, user id.User) bool {
 	sub := e.pseudonym(r.HintSector, user)
 	return user != "" && subtle.ConstantTimeCompare([]byte(r.HintSubject), []byte(sub)) == 1
 }
+
+// accountMark goes into the ID tokens of a pairwise client that may ask people (CIBA): sealed for this
+// client alone, it is how its id_token_hint leads back to an account. Nobody but us can read it, and it
+// differs from token to token. Public subjects need none.
+func (e *Engine) accountMark(c *client.Client, user id.User) string {
+	if sectorOf(c) == "" || !c.AllowsGrant(client.GrantCIBA) {
+		return ""
+	}
+	return encode64(e.seal.Seal("id_token", "account", string(c.ID), []byte(user)))
+}
+
+// userOfToken is whom a verified ID token of the client is about; "" where that cannot be told any more.
+func (e *Engine) userOfToken(c *client.Client, claims *idClaims) id.User {
+	sector := sectorOf(c)
+	if sector == "" {
+		return id.User(claims.Subject)
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(claims.Account)
+	if err != nil {
+		return ""
+	}
+	user, err := e.seal.Open("id_token", "account", string(c.ID), sealed)
+	if err != nil || subtle.ConstantTimeCompare([]byte(e.pseudonym(sector, id.User(user))), []byte(claims.Subject)) != 1 {
+		return ""
+	}
+	return id.User(user)
+}

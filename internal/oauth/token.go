@@ -38,7 +38,7 @@ type actor struct {
 // will be.
 func (e *Engine) GrantTypes() []string {
 	out := []string{client.GrantAuthorizationCode, client.GrantRefreshToken, client.GrantClientCredentials}
-	for _, more := range []string{client.GrantDeviceCode, client.GrantTokenExchange, client.GrantJWTBearer} {
+	for _, more := range []string{client.GrantDeviceCode, client.GrantCIBA, client.GrantTokenExchange, client.GrantJWTBearer} {
 		if e.grants[more] != nil {
 			out = append(out, more)
 		}

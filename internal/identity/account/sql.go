@@ -46,6 +46,8 @@ const (
 
 	sqlVerifiedOwner = `SELECT account_id FROM email_address WHERE address_key = $1 AND verified_at > 0 AND replaced_at = 0`
 
+	sqlUsernameOwner = `SELECT id FROM account WHERE username_key = $1`
+
 	// An address that was replaced signs nobody in: see sqlReplaceEmail.
 	sqlAddresses = `SELECT address, address_key, is_primary, verified_at, created_at, replaced_at FROM email_address
 		WHERE account_id = $1 ORDER BY is_primary DESC, created_at DESC, address_key`

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,10 @@ import (
 )
 
 // Request is a request to somebody whom the operator chose, such as an upstream provider. With a
-// Form it is a POST of it, else a GET.
+// Form or a JSON document it is a POST of it, else a GET.
 type Request struct {
 	Form   url.Values
+	JSON   []byte
 	Header http.Header
 }
 
@@ -69,9 +71,12 @@ func (c *Client) request(ctx context.Context, address string, r Request) (*http.
 	if _, err := c.checkURL(address); err != nil {
 		return nil, err
 	}
-	method, body := http.MethodGet, io.Reader(nil)
-	if r.Form != nil {
-		method, body = http.MethodPost, strings.NewReader(r.Form.Encode())
+	method, body, content := http.MethodGet, io.Reader(nil), ""
+	switch {
+	case r.Form != nil:
+		method, body, content = http.MethodPost, strings.NewReader(r.Form.Encode()), "application/x-www-form-urlencoded"
+	case r.JSON != nil:
+		method, body, content = http.MethodPost, bytes.NewReader(r.JSON), "application/json"
 	}
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
@@ -80,8 +85,8 @@ func (c *Client) request(ctx context.Context, address string, r Request) (*http.
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	if r.Form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if content != "" {
+		req.Header.Set("Content-Type", content)
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 )
 
@@ -14,13 +15,25 @@ func (c *Client) Post(ctx context.Context, address string, form url.Values) (sta
 	if form == nil {
 		return 0, errors.New("there is no form to post")
 	}
+	return c.post(ctx, address, Request{Form: form})
+}
+
+// PostJSON does the same with a JSON document.
+func (c *Client) PostJSON(ctx context.Context, address string, header http.Header, body []byte) (status int, err error) {
+	if len(body) == 0 {
+		return 0, errors.New("there is no document to post")
+	}
+	return c.post(ctx, address, Request{JSON: body, Header: header})
+}
+
+func (c *Client) post(ctx context.Context, address string, r Request) (status int, err error) {
 	if err := c.admit(); err != nil {
 		return 0, err
 	}
 	defer c.leave()
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
 	defer cancel()
-	req, err := c.request(ctx, address, Request{Form: form})
+	req, err := c.request(ctx, address, r)
 	if err != nil {
 		return 0, err
 	}

@@ -47,6 +47,7 @@ var kinds = map[string]map[string]field{
 	"address_changed":        {"Old": {address, false}, "New": {address, true}, "Undo": {link, true}},
 	"reset":                  {"Code": {code, true}, "Link": {link, true}},
 	"sign_in_code":           {"Code": {code, true}, "Link": {link, false}},
+	"asked":                  {"Application": {words, true}, "Link": {link, true}},
 	"invitation":             {"Link": {link, true}, "Inviter": {words, false}},
 	"notice_sign_in":         {"NotMe": {link, true}},
 	"notice_factor_added":    {"Factor": {term, true}, "NotMe": {link, true}},

@@ -83,7 +83,7 @@ func full(kind string) map[string]any {
 			out[name] = "passkey"
 		case words:
 			out[name] = map[string]any{
-				"At": now, "Browser": "Firefox on Linux", "Place": "Seoul, South Korea", "Name": "Mina Kim", "Inviter": "Ada Lovelace", "Provider": "Example Works",
+				"At": now, "Browser": "Firefox on Linux", "Place": "Seoul, South Korea", "Name": "Mina Kim", "Inviter": "Ada Lovelace", "Provider": "Example Works", "Application": "Example Bank",
 			}[name]
 		}
 	}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"mime"
 	"net/http"
 	"strings"
@@ -16,6 +17,8 @@ func (e *Endpoints) grantRoutes() []server.Route {
 	return []server.Route{
 		// No CORS: what runs in a browser has no use for a device code.
 		protocol(http.MethodPost, pathDevice, answer(e.device)),
+		// Nor for somebody else's decision: who may ask authenticates, and is no page.
+		protocol(http.MethodPost, pathBackchannel, answer(e.backchannel)),
 	}
 }
 
@@ -26,8 +29,12 @@ func (e *Endpoints) device(w http.ResponseWriter, r *http.Request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	ctx := audit.WithSource(r.Context(), audit.Source{IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r)})
-	return some(e.engine.Device(ctx, e.call(w, r, form)))
+	return some(e.engine.Device(sourced(r), e.call(w, r, form)))
+}
+
+// sourced is the context of a request with where it comes from.
+func sourced(r *http.Request) context.Context {
+	return audit.WithSource(r.Context(), audit.Source{IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r)})
 }
 
 const contentIntrospection = "application/token-introspection+jwt" // RFC 9701 §4

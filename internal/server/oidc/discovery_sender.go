@@ -30,12 +30,13 @@ func (e *Endpoints) senderMetadata() senderMetadata {
 
 // aliases are the endpoints at which a certificate means something (RFC 8705 §5).
 var aliases = map[string]string{
-	pathToken:                      "token_endpoint",
-	pathUserinfo:                   "userinfo_endpoint",
-	pathIntrospect:                 "introspection_endpoint",
-	pathRevoke:                     "revocation_endpoint",
-	pathPush:                       "pushed_authorization_request_endpoint",
-	"/oauth2/device_authorization": "device_authorization_endpoint",
+	pathToken:       "token_endpoint",
+	pathUserinfo:    "userinfo_endpoint",
+	pathIntrospect:  "introspection_endpoint",
+	pathRevoke:      "revocation_endpoint",
+	pathPush:        "pushed_authorization_request_endpoint",
+	pathDevice:      "device_authorization_endpoint",
+	pathBackchannel: "backchannel_authentication_endpoint",
 }
 
 // CertificateRoutes are the rows of the listener that asks for certificates: no pages, no documents,

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"signet/internal/platform/audit"
 	"signet/internal/server"
 )
 
@@ -24,8 +23,7 @@ func (e *Endpoints) push(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := audit.WithSource(r.Context(), audit.Source{IP: server.ClientIP(r), UserAgent: r.UserAgent(), RequestID: server.RequestID(r)})
-	pushed, err := e.engine.Push(ctx, e.call(w, r, form))
+	pushed, err := e.engine.Push(sourced(r), e.call(w, r, form))
 	if err != nil {
 		return nil, err
 	}
