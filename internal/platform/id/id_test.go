@@ -21,6 +21,8 @@ func TestToken_RoundTripAndDamage(t *testing.T) {
 		"other prefix": strings.Replace(tok, string(RefreshToken), string(AccessToken), 1),
 		"empty":        "",
 		"prefix only":  string(RefreshToken),
+		"line break":   tok[:len(tok)-1] + "\n", // as long, but base64 decoders skip it
+		"line breaks":  string(RefreshToken) + strings.Repeat("\r\n", bodyLen/2),
 	} {
 		if _, ok := Hash(RefreshToken, bad); ok {
 			t.Errorf("%s token accepted", name)
@@ -35,6 +37,7 @@ func TestToken_RoundTripAndDamage(t *testing.T) {
 func FuzzHash(f *testing.F) {
 	f.Add(NewToken(AccessToken))
 	f.Add("sgn_at_")
+	f.Add("sgn_at_" + strings.Repeat("A", bodyLen-1) + "\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		if h, ok := Hash(AccessToken, s); ok && h != Digest(s) {
 			t.Fatal("hash differs from digest")
