@@ -121,6 +121,7 @@ func FuzzRequestURI(f *testing.F) {
 	good := r.push(c)
 	f.Add(good)
 	f.Add(pushedURN)
+	f.Add(good[:len(good)-1] + "\n")
 	f.Add("https://169.254.169.254/#x")
 	f.Fuzz(func(t *testing.T, uri string) {
 		_, err := r.ParseAuthorize(t.Context(), open(c, uri))
