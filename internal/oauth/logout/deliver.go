@@ -13,6 +13,7 @@ import (
 	"signet/internal/platform/fetch"
 	"signet/internal/platform/id"
 	"signet/internal/platform/outbox"
+	"signet/internal/platform/store"
 )
 
 const (
@@ -28,8 +29,7 @@ const (
 // deliver posts one notice (OIDC Back-Channel Logout §2.5). Whatever is not a success is tried again
 // until the notice expires: 400 stands for a logout that failed at the application as well as for a
 // token that it did not like (§2.8), and a person who stays signed in costs more than some requests.
-// Each attempt has a fresh token, so that none is older than it may be; its jti begins with what is the
-// same in all of them.
+// Each attempt has a fresh token, so that none is older than it may be (§2.4, iat and exp).
 func (s *Service) deliver(ctx context.Context, d outbox.Delivery, token TokenFunc) error {
 	var n Notice
 	if err := json.Unmarshal(d.Payload, &n); err != nil {
@@ -48,7 +48,7 @@ func (s *Service) deliver(ctx context.Context, d outbox.Delivery, token TokenFun
 	if err != nil {
 		return err
 	}
-	text, err := token(ctx, c, n, d.ID+"."+strconv.Itoa(d.Attempt))
+	text, err := token(ctx, c, n, tokenID(d))
 	if err != nil {
 		leave(true) // ours, or its keys': other notices have no better chance
 		return fmt.Errorf("logout token: %w", err)
@@ -59,7 +59,14 @@ func (s *Service) deliver(ctx context.Context, d outbox.Delivery, token TokenFun
 	case err != nil:
 		return err
 	case status < 200 || status > 299: // 200; frameworks say 204 (§2.8)
-		return fmt.Errorf("the application answered %d", status)
+		return outbox.Refused(fmt.Errorf("the application answered %d", status))
 	}
 	return nil
+}
+
+// tokenID is the jti of an attempt (§2.4): the same in all that nobody knows the end of, so that a receiver
+// which took the notice recognizes it (§2.6, step 8), and another one once it has refused, for it may have
+// noted the jti before it failed. Before the dot it is the notice's.
+func tokenID(d outbox.Delivery) string {
+	return d.ID + "." + strconv.FormatInt(store.Micros(d.Answered), 36)
 }

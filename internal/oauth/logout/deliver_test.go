@@ -60,6 +60,9 @@ func newRig(t *testing.T, db *store.DB, guard fetch.Options) *rig {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.got = append(r.got, req.PostFormValue("logout_token"))
+		if r.status == 0 { // the line breaks after the request
+			panic(http.ErrAbortHandler)
+		}
 		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(r.status)
 	}))
@@ -146,6 +149,36 @@ func TestDeliver_UntilItIsTaken(t *testing.T) {
 			}
 			if len(distinct) != last {
 				t.Errorf("%d tokens for %d attempts: a receiver that remembers jti refuses them", len(distinct), last)
+			}
+		}
+	})
+}
+
+// Security case LO-07: a notice whose first delivery nobody knows the end of is repeated with its jti, which
+// its receiver may have taken note of (OIDC Back-Channel Logout §2.6, step 8). A refusal makes another one:
+// the receiver may have noted the jti before it failed, and must not refuse the sign-out for ever.
+func TestDeliver_RepetitionKeepsItsID(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		r := newRig(t, db, open)
+		r.leave(r.app(r.server.URL))
+		for _, status := range []int{0, 0, 503, 0, 400, 0, 200} {
+			r.answers(status)
+			r.deliver()
+			r.clock.Advance(16 * time.Minute)
+			r.gates.all = nil
+		}
+		var ids []string
+		for _, text := range r.got {
+			ids = append(ids, text[strings.LastIndexByte(text, ' ')+1:])
+		}
+		if len(ids) != 7 || len(slices.Compact(slices.Clone(ids))) != 3 || ids[0] != ids[2] || ids[3] != ids[4] || ids[5] != ids[6] {
+			t.Errorf("%q", ids)
+		}
+		notice, _, _ := strings.Cut(ids[0], ".")
+		for _, jti := range ids {
+			if !strings.HasPrefix(jti, notice+".") {
+				t.Errorf("%s is not of the notice %s", jti, notice)
 			}
 		}
 	})

@@ -43,7 +43,7 @@ type Notice struct {
 	Subject string     `json:"sub"`
 }
 
-// TokenFunc makes the logout token of one attempt. jti differs from attempt to attempt.
+// TokenFunc makes the logout token of one attempt. jti is the same in attempts of unknown end.
 type TokenFunc func(ctx context.Context, c *client.Client, n Notice, jti string) (string, error)
 
 // Deps is what a Service needs.

@@ -22,8 +22,11 @@ const (
 	batch = 4
 	// patience is what an attempt may take, where a kind does not say otherwise.
 	patience = 2 * time.Minute
-	// margin is what a claim is longer than an attempt may take: time to note the result.
+	// margin is how much longer than an attempt may take a claim is held: time to note the result.
 	margin = 30 * time.Second
+	// lease is how long a claim is an instance's that says no more: it died. One that lives says so
+	// every beat, so that an attempt is over, or its process dead, before another one begins.
+	lease = 20 * time.Second
 
 	firstPause  = 5 * time.Second
 	longest     = 15 * time.Minute // also the most that mail is late after an outage
@@ -89,7 +92,7 @@ func (s *Service) claim(ctx context.Context, k *kind) ([]claim, error) {
 		s.d.Observe(k.name, "dead")
 		s.d.Log.WarnContext(ctx, "a message was not delivered in time", "outbox", k.name, "id", row)
 	}
-	until := store.Micros(now.Add(k.lease()))
+	until := store.Micros(now.Add(lease))
 	claims, err := store.All(ctx, q, scanClaim, sqlClaim, store.Micros(now), k.name, until, batch)
 	if err != nil {
 		return nil, errs.Wrap("claim messages", err)
@@ -106,16 +109,18 @@ func scanID(r store.Row) (row string, err error) {
 }
 
 func scanClaim(r store.Row) (c claim, err error) {
-	var attempts, created, expires int64
-	err = r.Scan(&c.ID, &c.Recipient, &c.sealed, &attempts, &created, &expires)
-	c.Attempt, c.CreatedAt, c.Expires = int(attempts), store.Time(created), store.Time(expires)
+	var attempts, created, expires, answered int64
+	err = r.Scan(&c.ID, &c.Recipient, &c.sealed, &attempts, &created, &expires, &answered)
+	c.Attempt, c.CreatedAt, c.Expires, c.Answered = int(attempts), store.Time(created), store.Time(expires), store.Time(answered)
 	return c, err
 }
 
 // attempt delivers one message and notes the result. What it returns is a fault of the store; a
 // failed delivery is not an error here but the row's next attempt.
 func (s *Service) attempt(ctx context.Context, k *kind, c claim) error {
-	err := s.handle(ctx, k, c)
+	hctx, release := s.hold(ctx, k, &c)
+	err := s.handle(hctx, k, c)
+	release()
 	now := s.d.Clock.Now()
 	// The result is noted even when the process is stopping: what was delivered must not go again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
@@ -142,14 +147,47 @@ func (s *Service) attempt(ctx context.Context, k *kind, c claim) error {
 		})
 	}
 	text := reason(err, c.Recipient)
-	due := now.Add(pause(c.Attempt, c.Expires.Sub(now)))
+	due, answered := now.Add(pause(c.Attempt, c.Expires.Sub(now))), c.Answered
+	if errors.As(err, new(refused)) {
+		answered = now
+	}
 	s.d.Observe(k.name, "failed")
 	s.d.Log.WarnContext(ctx, "a message was not delivered, it is tried again", "outbox", k.name, "id", c.ID,
 		"attempt", c.Attempt, "next", due.Sub(now).Round(time.Second).String(), "error", text)
 	return s.note(ctx, func(q store.Querier) error {
-		_, err := q.Exec(ctx, sqlLater, c.ID, c.until, store.Micros(due), text)
+		_, err := q.Exec(ctx, sqlLater, c.ID, c.until, store.Micros(due), text, store.Micros(answered))
 		return err
 	})
+}
+
+// hold renews a claim for as long as its attempt may take, and ends the attempt if the claim is another
+// instance's by now, or could be. Once release has returned, c.until stays as it is.
+func (s *Service) hold(ctx context.Context, k *kind, c *claim) (hctx context.Context, release func()) {
+	hctx, cancel := context.WithCancel(ctx)
+	alive, stop := context.WithTimeout(context.WithoutCancel(ctx), k.Patience+margin)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(s.beat)
+		defer t.Stop()
+		for {
+			select {
+			case <-alive.Done():
+				return
+			case <-t.C:
+			}
+			now := s.d.Clock.Now()
+			until := store.Micros(now.Add(lease))
+			err := s.d.DB.Q(alive).QueryRow(alive, sqlHold, c.ID, c.until, until).Scan(new(string))
+			switch {
+			case err == nil:
+				c.until = until
+			case errors.Is(err, store.ErrNoRows), store.Micros(now) >= c.until:
+				cancel()
+				return
+			}
+		}
+	})
+	return hctx, func() { stop(); wg.Wait(); cancel() }
 }
 
 // handle opens the payload and calls the handler. When ctx ends, the attempt has a moment to

@@ -77,9 +77,11 @@ func scanItem(r store.Row, now time.Time) (i Item, err error) {
 	var claimed bool
 	err = r.Scan(&i.ID, &i.Kind, &i.Subject, &i.Recipient, &state, &attempts, &claimed, &due, &i.LastError, &created, &expires, &done)
 	i.State, i.Attempts, i.UnderWay = State(state), int(attempts), claimed && due > store.Micros(now)
-	i.CreatedAt, i.Expires, i.EndedAt = store.Time(created), store.Time(expires), store.Time(done)
+	i.CreatedAt, i.Expires = store.Time(created), store.Time(expires)
 	if i.State == Pending {
 		i.Due = store.Time(due)
+	} else {
+		i.EndedAt = store.Time(done)
 	}
 	return i, err
 }

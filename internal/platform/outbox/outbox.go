@@ -43,6 +43,10 @@ type Delivery struct {
 	Attempt   int // 1 is the first
 	CreatedAt time.Time
 	Expires   time.Time
+	// Answered is when the recipient last refused an attempt (Refused), zero if it never did. Attempts
+	// that nobody knows the end of, because there was no answer or the instance died before it noted it,
+	// leave it: whoever repeats those can say the same.
+	Answered time.Time
 }
 
 // Handler delivers. It must end when ctx does. An error means another attempt later, unless it is
@@ -55,6 +59,13 @@ func (p permanent) Unwrap() error { return p.error }
 
 // Permanent marks an error that another attempt would not change.
 func Permanent(err error) error { return permanent{err} }
+
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
+// Refused marks an error that is the recipient's own answer.
+func Refused(err error) error { return refused{err} }
 
 // State is where a message stands.
 type State string
@@ -79,7 +90,8 @@ type Deps struct {
 
 // Service keeps and delivers messages. It is safe for concurrent use.
 type Service struct {
-	d Deps
+	d    Deps
+	beat time.Duration // how often an attempt renews its claim
 
 	mu    sync.RWMutex
 	kinds map[string]*kind
@@ -100,13 +112,9 @@ type Options struct {
 	// Loops is how many batches are under way at once on one instance; 0 means one. A kind whose
 	// messages go to many servers takes more, so that a slow one does not hold up the others.
 	Loops int
-	// Patience is what an attempt may take; 0 means 2 min. A claim outlives it, so that an attempt is
-	// over, or its process dead, before another one begins.
+	// Patience is what an attempt may take; 0 means 2 min.
 	Patience time.Duration
 }
-
-// lease is how long a claim is this instance's.
-func (k *kind) lease() time.Duration { return k.Patience + margin }
 
 // New returns a Service.
 func New(d Deps) (*Service, error) {
@@ -116,7 +124,7 @@ func New(d Deps) (*Service, error) {
 	if d.Observe == nil {
 		d.Observe = func(string, string) {}
 	}
-	return &Service{d: d, kinds: map[string]*kind{}}, nil
+	return &Service{d: d, beat: lease / 4, kinds: map[string]*kind{}}, nil
 }
 
 // Register names the handler of a kind. Register before Put and Run.

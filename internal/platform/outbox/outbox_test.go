@@ -20,9 +20,6 @@ import (
 	"signet/internal/platform/store/storetest"
 )
 
-// lease is how long a claim of a kind without options lasts.
-const lease = patience + margin
-
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // post is an outbox with a handler that the test decides about.
@@ -477,7 +474,7 @@ func TestDeliver_CrashBetweenAcceptAndMark(t *testing.T) {
 		p.clock.Advance(lease)
 		p.deliver(1)
 		p.deliver(0)
-		if len(p.got) != 1 || p.got[0].ID != broken.got[0].ID || p.item(id).State != Done {
+		if len(p.got) != 1 || p.got[0].ID != broken.got[0].ID || p.got[0].Answered != broken.got[0].Answered || p.item(id).State != Done {
 			t.Errorf("got %+v and %+v", broken.got, p.got)
 		}
 	})
@@ -494,6 +491,98 @@ func (d deaf) Exec(ctx context.Context, sql string, args ...any) (int64, error) 
 		return 0, store.Fault(true, storetest.ErrInjected)
 	}
 	return d.Querier.Exec(ctx, sql, args...)
+}
+
+// An attempt that lasts longer than a claim keeps the message, so that one that died is taken over soon
+// without another being disturbed.
+func TestDeliver_HeldWhileItLasts(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *post) {
+		id, other := p.put("x", time.Hour), newPost(t, p.db, p.clock)
+		p.beat = time.Millisecond
+		p.fail = func(Delivery) error {
+			for range 4 {
+				p.clock.Advance(lease / 2)
+				want, end := p.clock.Now().Add(lease), time.Now().Add(time.Minute)
+				for p.item(id).Due != want {
+					if time.Now().After(end) {
+						return errors.New("the claim was not renewed")
+					}
+					time.Sleep(time.Millisecond)
+				}
+				other.deliver(0)
+			}
+			return errors.New("too busy")
+		}
+		p.deliver(1)
+		if i := p.item(id); i.State != Pending || i.UnderWay || i.LastError != "too busy" || len(other.got) != 0 {
+			t.Errorf("%+v, %d elsewhere", i, len(other.got))
+		}
+	})
+}
+
+// An attempt ends when the message is another instance's.
+func TestDeliver_EndsWithItsClaim(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPost(t, db, clock.NewFake(start))
+		id := p.put("x", time.Hour)
+		p.beat = time.Millisecond
+		p.Register("test", func(ctx context.Context, _ Delivery) error {
+			if _, err := p.db.Exec(t.Context(), `UPDATE outbox SET due_at = due_at + 1 WHERE id = $1`, id); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}, Options{Patience: 5 * time.Minute})
+		p.deliver(1)
+		if i := p.item(id); !i.UnderWay || i.LastError != "" {
+			t.Errorf("the loser had the last word: %+v", i)
+		}
+	})
+}
+
+// What is said of an attempt that nobody knows the end of can be said again; after the recipient's own
+// refusal everything may be another.
+func TestDeliver_Answered(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p *post) {
+		id := p.put("x", 48*time.Hour)
+		var refusals []time.Time
+		for _, answers := range []bool{false, true, false, false, true, false} {
+			p.fail = func(Delivery) error {
+				if answers {
+					refusals = append(refusals, p.clock.Now())
+					return Refused(errors.New("no"))
+				}
+				return errors.New("nobody there")
+			}
+			p.deliver(1)
+			p.clock.Advance(longest + longest/5)
+		}
+		if i := p.item(id); !i.EndedAt.IsZero() || i.State != Pending {
+			t.Errorf("%+v", i)
+		}
+		none := time.Time{}
+		want := []time.Time{none, none, refusals[0], refusals[0], refusals[0], refusals[1]}
+		for n, d := range p.got {
+			if !d.Answered.Equal(want[n]) {
+				t.Errorf("attempt %d: answered %v, want %v", d.Attempt, d.Answered, want[n])
+			}
+		}
+		// What an operator sends once more was answered, as far as anybody knows.
+		if _, err := p.db.Exec(t.Context(), `UPDATE outbox SET state = 'dead' WHERE id = $1`, id); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		p.fail = nil
+		p.deliver(1)
+		if d := p.got[len(p.got)-1]; !d.Answered.Equal(p.clock.Now()) {
+			t.Errorf("%+v", d)
+		}
+	})
 }
 
 // An attempt that outlived its claim must not disturb whoever has the row now, unless it succeeded.

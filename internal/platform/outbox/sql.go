@@ -15,7 +15,10 @@ const (
 			SELECT id FROM outbox WHERE state = 'pending' AND due_at <= $1 AND kind = $2
 			ORDER BY expires_at, id LIMIT $4)
 		AND state = 'pending' AND due_at <= $1
-		RETURNING id, recipient, payload, attempts, created_at, expires_at`
+		RETURNING id, recipient, payload, attempts, created_at, expires_at, done_at`
+
+	// sqlHold renews a claim.
+	sqlHold = `UPDATE outbox SET due_at = $3 WHERE id = $1 AND state = 'pending' AND claimed AND due_at = $2 RETURNING id`
 
 	// sqlBury ends what has expired, and what took the process with it too often.
 	sqlBury = `UPDATE outbox SET state = 'dead', claimed = FALSE, done_at = $1,
@@ -31,8 +34,9 @@ const (
 	sqlDoneKept = `UPDATE outbox SET state = 'done', claimed = FALSE, done_at = $2, last_error = ''
 		WHERE id = $1 AND state <> 'done'`
 
-	// One that failed says so only while its claim ($2) is the row's.
-	sqlLater = `UPDATE outbox SET claimed = FALSE, due_at = $3, last_error = $4
+	// One that failed says so only while its claim ($2) is the row's. Until the end, done_at is when the
+	// recipient last answered.
+	sqlLater = `UPDATE outbox SET claimed = FALSE, due_at = $3, last_error = $4, done_at = $5
 		WHERE id = $1 AND state = 'pending' AND claimed AND due_at = $2`
 	sqlDead = `UPDATE outbox SET state = 'dead', claimed = FALSE, done_at = $3, last_error = $4
 		WHERE id = $1 AND state = 'pending' AND claimed AND due_at = $2`
@@ -42,7 +46,7 @@ const (
 		ORDER BY created_at DESC, id DESC LIMIT $4`
 	sqlByID = `SELECT id, kind, subject, recipient, state, attempts, claimed, due_at, last_error, created_at, expires_at, done_at
 		FROM outbox WHERE id = $1`
-	sqlKept = `SELECT id, recipient, payload, attempts, created_at, expires_at
+	sqlKept = `SELECT id, recipient, payload, attempts, created_at, expires_at, done_at
 		FROM outbox WHERE kind = $1 AND state = 'done' AND recipient <> '' AND payload <> $2
 		ORDER BY created_at DESC, id DESC LIMIT $3`
 
@@ -52,7 +56,8 @@ const (
 		FROM outbox WHERE kind = $1 AND recipient <> '' GROUP BY recipient ORDER BY recipient`
 
 	// A claim that has not ended is somebody's: its message must not go out twice.
-	sqlRetry = `UPDATE outbox SET state = 'pending', claimed = FALSE, due_at = $2, attempts = 0, done_at = 0
+	sqlRetry = `UPDATE outbox SET state = 'pending', claimed = FALSE, due_at = $2, attempts = 0,
+			done_at = CASE WHEN state = 'dead' THEN $2 ELSE done_at END
 		WHERE id = $1 AND state <> 'done' AND expires_at > $2 AND (NOT claimed OR due_at <= $2)
 		RETURNING kind`
 	sqlDrop = `DELETE FROM outbox WHERE id = $1 AND state <> 'done' AND (NOT claimed OR due_at <= $2) RETURNING kind`
