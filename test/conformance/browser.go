@@ -35,6 +35,11 @@ const (
 // address, a pushed request that is used up, and all else.
 const refusal = "wrong return address|sign-in has ended|made a mistake"
 
+// leave waits until a form has led on from its page: on a busy machine that takes longer than a click.
+func leave(step string) command {
+	return command{"wait", "match", "^(?!.*/signin/[^/]*/" + step + ")", 30}
+}
+
 func see(pattern, action string) command { return command{"wait", "xpath", "//*", 10, pattern, action} }
 
 // login fills in the form; prompt=login and max_age show it without the name field.
@@ -42,11 +47,11 @@ func login(before ...command) task {
 	return task{"Login", issuer + "/signin/*/login*", true, append(before,
 		command{"text", "name", "identifier", user, "optional"},
 		command{"text", "name", "password", password, "optional"},
-		command{"click", "css", "#main-form button.primary"})}
+		command{"click", "css", "#main-form button.primary"}, leave("login"))}
 }
 
 func consent() task {
-	return task{"Consent", issuer + "/signin/*/consent*", true, []command{{"click", "css", "button[value=allow]", "optional"}}}
+	return task{"Consent", issuer + "/signin/*/consent*", true, []command{{"click", "css", "button[value=allow]", "optional"}, leave("consent")}}
 }
 
 func done() task {

@@ -79,8 +79,8 @@ var groups = []group{
 			fapi2("mtls-oauth", "mtls", "mtls", "ES256").with(choices{"openid": "plain_oauth"}),
 			fapi2("mtls-machine", "mtls", "mtls", "ES256").machine(),
 			fapi2("signing-jwt-mtls", "private_key_jwt", "mtls", "PS256").signed("jarm"),
-			fapi2("signing-mtls-dpop", "mtls", "dpop", "ES256").signed("plain_response"),
-			fapi2("signing-mtls-oauth", "mtls", "mtls", "ES256").signed("jarm").with(choices{"openid": "plain_oauth"}),
+			fapi2("signing-mtls-dpop", "mtls", "dpop", "PS256").signed("plain_response"),
+			fapi2("signing-mtls-oauth", "mtls", "mtls", "PS256").signed("jarm").with(choices{"openid": "plain_oauth"}),
 		},
 	},
 	{
