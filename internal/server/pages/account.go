@@ -18,6 +18,7 @@ type member struct {
 	sess    *session.Session
 	account account.Account
 	loc     *locale
+	waiting int // applications that wait for an answer
 }
 
 // require returns who is signed in and owes nothing. Otherwise it begins a journey of our own that
@@ -56,7 +57,11 @@ func (p *Pages) admit(w http.ResponseWriter, r *http.Request, l signin.Local) (*
 	case owed.Step != signin.Done:
 		return nil, p.comeBack(w, r, l)
 	}
-	return &member{sess: sess, account: *owed.Account, loc: p.texts.of(r, nil)}, nil
+	m := &member{sess: sess, account: *owed.Account, loc: p.texts.of(r, nil)}
+	if strings.HasPrefix(r.URL.Path, "/account") { // where the navigation tells of it
+		m.waiting, err = p.d.Engine.AskedCount(r.Context(), m.account.ID)
+	}
+	return m, err
 }
 
 func (p *Pages) comeBack(w http.ResponseWriter, r *http.Request, l signin.Local) error {
@@ -97,11 +102,29 @@ var sections = []struct{ path, title, detail string }{
 	{"/account/data", "data.title", "overview.data"},
 }
 
+// doors are the sections that somebody has: requests only while one waits.
+func (m *member) doors() []link {
+	var out []link
+	for i, s := range sections {
+		detail := ""
+		if s.detail != "" {
+			detail = m.loc.T(s.detail)
+		}
+		out = append(out, link{Path: s.path, Text: m.loc.T(s.title), Detail: detail})
+		if i == 0 && m.waiting > 0 {
+			out = append(out, link{Path: oauth.AskedPath, Text: m.loc.T("asked.title"), Detail: m.loc.T("asked.waiting", "Count", m.waiting)})
+		}
+	}
+	return out
+}
+
 // sectionOf says under which entry of the navigation a page stands.
 func sectionOf(path string) string {
 	switch {
 	case path == "/account/username", path == "/account/address", path == "/account/address/code":
 		return "/account/profile"
+	case strings.HasPrefix(path, oauth.AskedPath+"/"):
+		return oauth.AskedPath
 	case path == "/account/delete":
 		return "/account/data"
 	case path == "/account/password", strings.HasPrefix(path, "/account/passkeys"), path == "/account/upstream", strings.HasPrefix(path, "/account/security/"):
@@ -115,14 +138,16 @@ var savedKeys = map[string]string{
 	"profile": "profile.saved", "username": "username.saved", "address": "address.saved", "verified": "address.verified", "password": "password.saved",
 	"totp": "totp.added", "totp_removed": "totp.removed", "browser": "browsers.forgotten", "browsers": "browsers.all_forgotten",
 	"session": "sessions.ended", "others": "sessions.others_ended", "application": "applications.revoked",
+	"request_allowed": "asked.allowed", "request_denied": "asked.denied",
 	"linked": "upstream.linked", "unlinked": "upstream.unlinked",
 	"passkey_added": "passkeys.added", "passkey_name": "passkeys.renamed", "passkey_removed": "passkeys.removed",
 }
 
 func (p *Pages) accountView(r *http.Request, m *member, title string) *view {
 	v := p.view(r, m.loc, title)
-	for _, s := range sections {
-		v.Nav = append(v.Nav, link{Path: s.path, Text: m.loc.T(s.title), Current: s.path == sectionOf(r.URL.Path)})
+	for _, s := range m.doors() {
+		s.Current = s.Path == sectionOf(r.URL.Path)
+		v.Nav = append(v.Nav, s)
 	}
 	if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && r.Method == http.MethodGet {
 		if key := savedKeys[q.Get("saved")]; key != "" {
@@ -142,9 +167,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) error {
 		Who   person
 		Doors []link
 	}{Who: personOf(m.account)}
-	for _, s := range sections[1:] {
-		data.Doors = append(data.Doors, link{Path: s.path, Text: m.loc.T(s.title), Detail: m.loc.T(s.detail)})
-	}
+	data.Doors = m.doors()[1:]
 	v.Data = data
 	return p.render(w, http.StatusOK, "overview", v)
 }

@@ -45,6 +45,7 @@ var activityKeys = map[string]string{
 	"browser.revoke_all": "activity.browsers_forgotten", "browser.untrust_all": "activity.browsers_forgotten",
 	"upstream.link": "activity.upstream_linked", "upstream.unlink": "activity.upstream_unlinked",
 	"device.approved": "activity.device_approved", "device.denied": "activity.device_denied",
+	"ciba.asked": "activity.asked", "ciba.approved": "activity.asked_allowed", "ciba.denied": "activity.asked_denied",
 	"consent.granted": "activity.app_allowed", "consent.revoked": "activity.app_removed",
 	"account.create": "activity.account_made", "account.enable": "activity.account_enabled", "account.disable": "activity.account_disabled",
 	"account.give_up": "activity.deletion_asked", "account.keep": "activity.deletion_stopped",

@@ -164,14 +164,37 @@ func demands(meta client.Metadata, target string) signin.Local {
 	return l
 }
 
-// deviceData is what the confirmation shows.
-type deviceData struct {
-	Code, Seen string
-	New        []permission
-	Details    []detailWords
+// confirmation is what a page shows on which somebody lets in an application that is elsewhere.
+type confirmation struct {
+	Code, Seen string // Code is to be compared with what the application shows
 	Facts      []fact
 	Who        person
-	Origin     origin
+	wish
+}
+
+// wish is what an application asks for, and who it is as far as anybody here knows.
+type wish struct {
+	New     []permission
+	Details []detailWords
+	Origin  origin
+}
+
+func (p *Pages) wishOf(m *member, c *client.Client, apis *client.APIs, scopes, resources []string, details []oauth.Detail) wish {
+	who := &visit{loc: m.loc, owed: signin.Owed{Account: &m.account}}
+	return wish{
+		New:     append(p.permissions(who, apis, scopes), resourceNames(m.loc, apis, resources)...),
+		Details: detailsInWords(details), Origin: p.originOf(m.loc, c),
+	}
+}
+
+// knownHost is where an application lives that no redirect leads back to: its own word for it counts only if
+// an operator wrote it down.
+func knownHost(c *client.Client) string {
+	u, err := url.Parse(c.Metadata.ClientURI)
+	if err != nil || !safeLink(c.Metadata.ClientURI) || c.ManagedBy != client.ManagedByAdmin && c.ManagedBy != client.ManagedByFile {
+		return ""
+	}
+	return u.Host
 }
 
 // detailWords is an authorization detail as people see it (RFC 9396 §12).
@@ -205,17 +228,10 @@ func (p *Pages) confirmDevice(w http.ResponseWriter, r *http.Request, m *member,
 func (p *Pages) confirmDeviceView(r *http.Request, m *member, d *oauth.DeviceRequest, c *client.Client, apis *client.APIs) *view {
 	v := p.view(r, m.loc, "device.confirm")
 	v.Path = deviceTarget(d.UserCode) // where a switch of language leads back to
-	host := ""
-	// No redirect proves where the application lives, so its own word for it counts only if an operator
-	// wrote it down.
-	if u, err := url.Parse(c.Metadata.ClientURI); err == nil && safeLink(c.Metadata.ClientURI) && (c.ManagedBy == client.ManagedByAdmin || c.ManagedBy == client.ManagedByFile) {
-		host = u.Host
-	}
-	v.App = appView(c, host)
-	who := &visit{loc: m.loc, owed: signin.Owed{Account: &m.account}}
-	v.Data = deviceData{
-		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Details: detailsInWords(d.Details), Who: personOf(m.account), Origin: p.originOf(m.loc, c),
-		New: append(p.permissions(who, apis, d.Scopes), resourceNames(m.loc, apis, d.Resources)...),
+	v.App = appView(c, knownHost(c))
+	v.Data = confirmation{
+		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Who: personOf(m.account),
+		wish: p.wishOf(m, c, apis, d.Scopes, d.Resources, d.Details),
 		Facts: []fact{
 			{m.loc.T("device.at"), m.loc.instant(d.CreatedAt).Text},
 			{m.loc.T("device.from"), d.IP},

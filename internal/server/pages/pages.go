@@ -138,7 +138,7 @@ func (p *Pages) Routes() []server.Route {
 		p.coreRoutes(),
 		p.signUpRoutes(), p.verifyRoutes(), p.landingRoutes(), p.inviteRoutes(), p.termsRoutes(),
 		p.recoveryRoutes(), p.mailCodeRoutes(), p.addressRoutes(), p.notMeRoutes(), p.activityRoutes(), p.dataRoutes(),
-		p.deviceRoutes(), p.mfaRoutes(), p.enrollRoutes(), p.securityRoutes(),
+		p.deviceRoutes(), p.askedRoutes(), p.mfaRoutes(), p.enrollRoutes(), p.securityRoutes(),
 		p.clientLogoRoutes(), p.passkeyRoutes(), p.upstreamRoutes(), p.mailboxRoutes(), p.brandingRoutes(),
 	)
 }

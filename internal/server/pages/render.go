@@ -27,7 +27,7 @@ func frames() map[string]string {
 	}
 	for _, area := range []map[string]string{
 		verifyFrames, landingFrames, inviteFrames, termsFrames, recoveryFrames, mailCodeFrames, addressFrames, notMeFrames,
-		activityFrames, dataFrames, deviceFrames, mfaFrames, enrollFrames, securityFrames, passkeyFrames, upstreamFrames, mailboxFrames, brandingFrames,
+		activityFrames, dataFrames, deviceFrames, askedFrames, mfaFrames, enrollFrames, securityFrames, passkeyFrames, upstreamFrames, mailboxFrames, brandingFrames,
 	} {
 		maps.Copy(all, area)
 	}
