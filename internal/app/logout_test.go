@@ -151,6 +151,54 @@ func TestConformance_FrontChannelLogout(t *testing.T) {
 	}
 }
 
+// TestFrontChannel_EveryEndInItsBrowser: whatever page ends the session of its own browser shows the frames,
+// and goes on to where it leads (OIDC Front-Channel Logout §3).
+func TestFrontChannel_EveryEndInItsBrowser(t *testing.T) {
+	t.Parallel()
+	a := apptest.Start(t, apptest.Options{Mail: true})
+	rp := a.RP(t, client.Web, apptest.FirstParty, func(m *client.Metadata) { m.FrontchannelLogoutURI = "https://app.example/out" })
+	for name, c := range map[string]struct {
+		end  func(*apptest.Browser, apptest.Person) *apptest.Page
+		onto string
+	}{
+		"deletion": {func(b *apptest.Browser, _ apptest.Person) *apptest.Page {
+			b.Open("/account/delete")
+			b.Fill("sure", "yes")
+			return b.Click("Delete account")
+		}, "/account/deleted"},
+		"leaving the deletion as it is": {func(b *apptest.Browser, person apptest.Person) *apptest.Page {
+			if _, err := a.Accounts.GiveUp(t.Context(), person.ID); err != nil { // by whoever ends no session with it
+				t.Fatal(err)
+			}
+			at(t, b.Open("/account"), 200, "/restore")
+			return b.Click("answer=leave")
+		}, "/account/deleted"},
+		"reset": {func(b *apptest.Browser, person apptest.Person) *apptest.Page {
+			b.Open("/forgot")
+			b.Submit(url.Values{"identifier": {person.Email}})
+			at(t, b.Fill("code", a.MailCode(t, person.Email)).Submit(nil), 200, "/reset")
+			return b.Fill("password", newPassword).Submit(nil)
+		}, "/login"},
+	} {
+		b, person := a.Browser(t), a.Person(t)
+		b.Open(rp.AuthURL())
+		rp.Exchange(b.Login(person))
+		p := c.end(b, person)
+		_, to, _ := strings.Cut(p.Header.Get("Refresh"), "6; url=")
+		if frames := reFrame.FindAllString(p.Body, -1); p.Status != http.StatusOK || len(frames) != 1 || !strings.Contains(frames[0], `src="https://app.example/out"`) {
+			t.Errorf("%s: %d, frames %q\n%s", name, p.Status, frames, p)
+			continue
+		}
+		at(t, b.Click("Continue"), 200, c.onto)
+		if u, err := url.Parse(to); err != nil || u.Path != b.Page.URL.Path {
+			t.Errorf("%s: goes on to %q by itself", name, to)
+		}
+		if p := b.Arrive(rp.AuthURL("prompt", "none")); p.Query("error") != "login_required" {
+			t.Errorf("%s: still signed in: %s", name, p)
+		}
+	}
+}
+
 // receiver is an application that is told through the back channel.
 type receiver struct {
 	*httptest.Server

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"signet/internal/identity/account"
+	"signet/internal/oauth"
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
@@ -282,14 +283,15 @@ func (p *Pages) deleteAccount(w http.ResponseWriter, r *http.Request) error {
 		v := p.deleteView(r, m, p.d.Accounts.Grace()).fail("sure", m.loc.T("delete.tick"))
 		return p.render(w, http.StatusUnprocessableEntity, "delete", v)
 	}
+	var f oauth.Farewell
 	_, err = p.d.Accounts.GiveUp(r.Context(), m.account.ID, func(ctx context.Context) error {
-		return p.endEverything(ctx, m.account.ID)
+		return p.endAll(ctx, m.account.ID, m.sess, &f)
 	})
 	if err != nil {
 		return err
 	}
 	p.forget(w, r)
-	return seeOther(w, "/account/deleted")
+	return p.farewellTo(w, r, f, "/account/deleted")
 }
 
 // deleted says goodbye. It is nobody's page: who sees it is signed out.
@@ -345,10 +347,11 @@ func (p *Pages) restore(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.proceed(w, r, v)
 	case "leave":
-		if _, err := p.signOut(w, r, v.sess.ID); err != nil {
+		f, err := p.signOut(w, r, v.sess.ID)
+		if err != nil {
 			return err
 		}
-		return seeOther(w, "/account/deleted")
+		return p.farewellTo(w, r, f, "/account/deleted")
 	}
 	return seeOther(w, journeyPath(v.j.ID, "restore"))
 }

@@ -1,12 +1,14 @@
 package pages
 
 import (
+	"context"
 	"html/template"
 	"net/http"
 
 	"signet/internal/identity/session"
 	"signet/internal/oauth"
 	"signet/internal/platform/errs"
+	"signet/internal/platform/id"
 	"signet/internal/server"
 	"signet/internal/signin"
 )
@@ -28,6 +30,30 @@ func (p *Pages) farewell(w http.ResponseWriter, r *http.Request, f oauth.Farewel
 	return p.render(w, http.StatusOK, "farewell", v)
 }
 
+// farewellTo shows the frames of a session that ended by another act than a sign-out, where there are any,
+// and goes on to one of our own pages.
+func (p *Pages) farewellTo(w http.ResponseWriter, r *http.Request, f oauth.Farewell, path string) error {
+	if len(f.Frames) == 0 {
+		return seeOther(w, path)
+	}
+	loc := p.texts.of(r, nil)
+	v := p.framesView(r, loc, f)
+	v.Data = farewellData{f.Apps, f.Frames, true, template.URL(path), loc.T("logged_out.go_on")} //nolint:gosec // a path of ours
+	w.Header().Set("Refresh", "6; url="+path)
+	return p.render(w, http.StatusOK, "farewell", v)
+}
+
+// endAll ends everything of somebody and notes what is left to be done in this browser, if its session was
+// theirs. It joins the transaction that ctx carries.
+func (p *Pages) endAll(ctx context.Context, user id.User, sess *session.Session, f *oauth.Farewell) (err error) {
+	if sess != nil && sess.User == user {
+		if *f, err = p.d.Journeys.EndSession(ctx, sess.ID); err != nil {
+			return err
+		}
+	}
+	return p.endEverything(ctx, user)
+}
+
 // farewellData is what the page says.
 type farewellData struct {
 	Apps, Frames []string
@@ -38,9 +64,7 @@ type farewellData struct {
 
 func (p *Pages) farewellView(r *http.Request, f oauth.Farewell, l signin.Leave) (*view, error) {
 	loc := p.texts.of(r, &signin.Journey{Leave: &l})
-	v := p.view(r, loc, "logged_out.title")
-	v.Path = loggedOutPath // a language switch cannot repeat this page
-	v.frames = f.Frames
+	v := p.framesView(r, loc, f)
 	data := farewellData{f.Apps, f.Frames, l.Location != "", "/login", loc.T("logged_out.again")}
 	if data.Onward {
 		name, err := p.nameOf(r, l)
@@ -51,6 +75,13 @@ func (p *Pages) farewellView(r *http.Request, f oauth.Farewell, l signin.Leave) 
 	}
 	v.Data = data
 	return v, nil
+}
+
+func (p *Pages) framesView(r *http.Request, loc *locale, f oauth.Farewell) *view {
+	v := p.view(r, loc, "logged_out.title")
+	v.Path = loggedOutPath // a language switch cannot repeat this page
+	v.frames = f.Frames
+	return v
 }
 
 func (p *Pages) nameOf(r *http.Request, l signin.Leave) (string, error) {

@@ -12,6 +12,7 @@ import (
 
 	"signet/internal/identity/account"
 	"signet/internal/identity/notice"
+	"signet/internal/oauth"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/onetime"
@@ -292,12 +293,13 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request, v *visit, 
 	if !ok {
 		return errs.New(errs.Internal, "", errors.New("a journey with an unreadable proof"))
 	}
+	var f oauth.Farewell
 	err := p.d.Accounts.Reset(r.Context(), user, at, pw, func(ctx context.Context) error {
 		j := *v.j
 		if err := p.d.Journeys.Park(ctx, &j, signin.ParkedNewWord, ""); err != nil {
 			return err
 		}
-		if err := p.endEverything(ctx, user); err != nil {
+		if err := p.endAll(ctx, user, v.sess, &f); err != nil {
 			return err
 		}
 		return p.d.Notices.Send(ctx, user, notice.Password, nil)
@@ -325,7 +327,7 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request, v *visit, 
 	if v.sess != nil && v.sess.User == user { // it has just ended
 		p.forget(w, r)
 	}
-	return seeOther(w, journeyPath(v.j.ID, "login")+"?reset=done")
+	return p.farewellTo(w, r, f, journeyPath(v.j.ID, "login")+"?reset=done")
 }
 
 // endEverything signs somebody out of everything, remembered browsers included.

@@ -141,6 +141,9 @@ func samples(t testing.TB, p *Pages, tag string) []sample {
 	told := p.view(at("/logged-out"), loc, "logged_out.title")
 	told.Data = farewellData{Apps: []string{"Calendar", "Wiki"}, URL: "/login", Link: loc.T("logged_out.again")}
 	add("logged-out-told", "farewell", 200, told)
+	onward := p.view(at("/logged-out"), loc, "logged_out.title")
+	onward.Data = farewellData{Apps: []string{"Calendar"}, Onward: true, URL: "/account/deleted", Link: loc.T("logged_out.go_on")}
+	add("logged-out-onward", "farewell", 200, onward)
 	done := p.page(sign, v, "done.title")
 	done.Data = message{Text: []string{loc.T("done.text")}, Link: &action{URL: "https://wiki.example.com", Text: loc.T("done.app"), External: true}}
 	add("done", "message", 200, done)
