@@ -19,6 +19,7 @@ const (
 	importUsername = "username"
 	importEmail    = "email"
 	importVerified = "email_verified"
+	importPhone    = "phone_number_verified"
 	importPassword = "password"
 	importActive   = "active"
 	importDisabled = "disabled"
@@ -29,6 +30,7 @@ var usualNames = map[string][]string{
 	importUsername: {"user_name", "login", "user", "preferred_username", "nick", "handle"},
 	importEmail:    {"e_mail", "mail", "email_address", "emailaddress", "user_email"},
 	importVerified: {"is_verified", "verified", "email_confirmed", "is_email_verified", "confirmed"},
+	importPhone:    {"phone_verified", "is_phone_verified", "phone_confirmed", "mobile_verified"},
 	importPassword: {"password_hash", "passwordhash", "hashed_password", "passwd", "pw", "pass", "pwhash", "pw_hash", "hash", "encrypted_password"},
 	importActive:   {"is_active", "enabled", "is_enabled"},
 	importDisabled: {"is_disabled", "locked", "blocked", "suspended", "is_locked"},
@@ -49,7 +51,7 @@ var usualNames = map[string][]string{
 
 // ImportFields lists the fields that columns can be mapped to.
 func ImportFields() []string {
-	out := []string{importUsername, importEmail, importVerified, importPassword, importActive, importDisabled}
+	out := []string{importUsername, importEmail, importVerified, importPhone, importPassword, importActive, importDisabled}
 	for _, f := range profileFields {
 		out = append(out, f.claim)
 	}
@@ -58,6 +60,7 @@ func ImportFields() []string {
 
 // mapping says which column each field is read from.
 type mapping struct {
+	known map[string]bool // columns of the source, as far as they were seen ahead
 	column  map[string]string
 	ignored []string
 	source  string
@@ -65,7 +68,7 @@ type mapping struct {
 }
 
 func newMapping(columns []string, o ImportOptions) (mapping, error) {
-	m := mapping{column: map[string]string{}, ignored: []string{}, source: "import", format: o.Passwords}
+	m := mapping{known: map[string]bool{}, column: map[string]string{}, ignored: []string{}, source: "import", format: o.Passwords}
 	if o.Source != "" {
 		source, _ := text(100)(o.Source)
 		m.source += ":" + source
@@ -89,6 +92,7 @@ func newMapping(columns []string, o ImportOptions) (mapping, error) {
 		used[c] = true
 	}
 	for _, c := range columns {
+		m.known[c] = true
 		if !used[c] {
 			m.ignored = append(m.ignored, c)
 		}
@@ -152,6 +156,22 @@ func quoted(columns []string) string {
 
 func (m *mapping) used() map[string]string { return m.column }
 
+// late finds a field that a row has under a name that nobody has seen when the columns were chosen, as JSON
+// lines may: to leave it out would lose it without a word.
+func (m *mapping) late(r Row) string {
+	for _, field := range ImportFields() {
+		if m.column[field] != "" {
+			continue
+		}
+		for column, v := range r.Fields {
+			if v != "" && !m.known[column] && (columnKey(column) == field || slices.Contains(usualNames[field], columnKey(column))) {
+				return field + " comes here for the first time, too late to be found: give the first row a null for it"
+			}
+		}
+	}
+	return ""
+}
+
 // candidate checks a row, and reads what it says, without the database.
 func (m *mapping) candidate(r Row) (candidate, string) {
 	get := func(field string) string { return r.Fields[m.column[field]] }
@@ -159,6 +179,9 @@ func (m *mapping) candidate(r Row) (candidate, string) {
 		if v := r.Fields[column]; len(v) > maxField || !utf8.ValidString(v) {
 			return candidate{}, field + " is too long or not UTF-8"
 		}
+	}
+	if problem := m.late(r); problem != "" {
+		return candidate{}, problem
 	}
 	c := candidate{line: r.Line, row: newRow{id: id.User(id.New()), status: Active, source: m.source}}
 	email, username := strings.TrimSpace(get(importEmail)), strings.TrimSpace(get(importUsername))
@@ -169,8 +192,8 @@ func (m *mapping) candidate(r Row) (candidate, string) {
 	}
 	for _, step := range []func() string{
 		func() string { return m.readNames(&c.row, email, username) },
-		func() string { return m.readFlags(&c.row, get) },
 		func() string { return m.readProfile(&c.row, get) },
+		func() string { return m.readFlags(&c.row, get) },
 		func() (problem string) {
 			c.row.hash, c.plain, problem = readPassword(get(importPassword), m.format)
 			return problem
@@ -210,6 +233,8 @@ func (m *mapping) readFlags(row *newRow, get func(string) string) string {
 		set   func(bool)
 	}{
 		{importVerified, func(v bool) { row.verified = v && row.email.key != "" }},
+		// The operator's word, as for the address. Of no number it says nothing.
+		{importPhone, func(v bool) { row.profile.PhoneVerified = v && row.profile.PhoneNumber != "" }},
 		{importActive, func(v bool) {
 			if !v {
 				row.status = Disabled

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -231,6 +232,52 @@ func TestImport_JSONLines(t *testing.T) {
 		}
 		if _, err := f.Authenticate(f.ctx(), "jane", "old é secret"); err != nil {
 			f.t.Error(err)
+		}
+	})
+}
+
+// The operator's word on a phone number counts as on an address. A value that is neither true nor false is an
+// error of its row; of no number it says nothing.
+func TestImport_PhoneVerified(t *testing.T) {
+	t.Parallel()
+	each(t, func(f *fixture) {
+		for _, column := range []string{"phone_number_verified", "Phone Verified"} {
+			name := strings.ToLower(column[:1]) + strconv.Itoa(len(column))
+			r := f.mustImport(mustCSV(f.t, strings.Join([]string{
+				"username,phone," + column,
+				name + "yes,+1 555 010 9999,t",
+				name + "since,+1 555 010 9999,2024-01-02 03:04:05",
+				name + "no,+1 555 010 9999,0",
+				name + "none,,true",
+				name + "what,+1 555 010 9999,maybe",
+				name + "left-out,+1 555 010 9999,",
+			}, "\n")), ImportOptions{})
+			if diff := cmp.Diff([]RejectedRow{{6, "phone_number_verified is neither true nor false"}}, r.Rejected); diff != "" || len(r.Ignored) != 0 {
+				f.t.Errorf("%s: %+v %s", column, r, diff)
+			}
+			for who, want := range map[string]any{"yes": true, "since": true, "no": false, "none": nil, "left-out": false} {
+				a, err := f.ByIdentifier(f.ctx(), name+who)
+				if got := a.Claims()["phone_number_verified"]; err != nil || got != want {
+					f.t.Errorf("%s, %s: %v, want %v (%v)", column, who, got, want, err)
+				}
+			}
+		}
+	})
+}
+
+// A member that JSON lines have for the first time when the columns are chosen already is not lost silently.
+func TestImport_LateMembers(t *testing.T) {
+	t.Parallel()
+	each(t, func(f *fixture) {
+		var text strings.Builder
+		for n := range jsonAhead {
+			fmt.Fprintf(&text, `{"username": "user%d", "name": "N"}`+"\n", n)
+		}
+		text.WriteString(`{"username": "late", "name": "N", "Phone": "+15550109999"}` + "\n")
+		text.WriteString(`{"username": "null", "name": "N", "phone_number": null, "full_name": "M", "sub": "7"}` + "\n")
+		r := f.mustImport(mustJSON(f.t, text.String()), ImportOptions{})
+		if len(r.Rejected) != 1 || r.Rejected[0].Line != jsonAhead+1 || !strings.HasPrefix(r.Rejected[0].Reason, "phone_number comes here for the first time") || r.Created != jsonAhead+1 {
+			f.t.Errorf("%d created, rejected %+v", r.Created, r.Rejected)
 		}
 	})
 }
