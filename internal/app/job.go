@@ -111,6 +111,7 @@ func (a *App) cleanup(ctx context.Context) error {
 		{"one-time things", a.Onetime.DeleteExpired},
 		{"known browsers", a.Devices.DeleteExpired},
 		{"unused clients", a.Clients.DeleteUnused},
+		{"unused documents", a.Clients.DeleteUnusedDocuments},
 		{"documents of clients", a.Clients.DeleteDocuments},
 		{"registration tokens", a.Register.DeleteExpired},
 		{"accounts given up", a.Accounts.DeleteDue},

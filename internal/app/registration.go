@@ -34,7 +34,7 @@ func clientDocuments(cfg *config.Config) *client.Documents {
 	t.RequirePKCE = true
 	// No device grant: whoever asks for a device code is nobody yet, and would make rows.
 	t.GrantTypes = []string{client.GrantAuthorizationCode, client.GrantRefreshToken}
-	return &client.Documents{Terms: t}
+	return &client.Documents{Terms: t, Most: cfg.OAuth.MaxClientDocuments, UnusedFor: cfg.OAuth.DocumentsUnusedFor}
 }
 
 func (s *Services) wireRegistration(cfg *config.Config, issuers *trust.Service) (err error) {

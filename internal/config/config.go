@@ -220,6 +220,8 @@ type OAuth struct {
 	FrontchannelLogout  bool              `key:"frontchannel_logout" default:"true" doc:"false: no hidden frames at sign-out (OIDC Front-Channel Logout)."`
 	DetailTypes         map[string]string `key:"authorization_details_types" doc:"Types of authorization_details (RFC 9396), each with what it allows, in words: {payment_initiation: Start a payment}."`
 	ClientDocuments     bool              `key:"client_documents" default:"false" doc:"true: a client may be a URL under which its metadata stand (client ID metadata documents), as MCP clients are."`
+	MaxClientDocuments  int               `key:"max_client_documents" default:"10000" min:"1" max:"1000000" doc:"Such clients that people use; beyond it the one goes that was not used for the longest time and of which nothing lives, and if there is none no other is let in."`
+	DocumentsUnusedFor  time.Duration     `key:"client_documents_unused_for" default:"90d" min:"1d" max:"3650d" doc:"Such a client is deleted, with the consents to it, when nobody came in through it for so long and nothing of it lives."`
 }
 
 // Register is the policy for clients that register themselves.
@@ -229,7 +231,7 @@ type Register struct {
 	Audiences   []string      `key:"audiences" doc:"APIs that such clients may ask tokens for, besides those whose scopes stand above."`
 	RequirePKCE bool          `key:"require_pkce" default:"true" doc:"false: confidential clients that register themselves may leave PKCE out. Only for the OpenID conformance suite and clients as old as that."`
 	PerNetwork  int           `key:"per_network" default:"20" min:"1" max:"100000" doc:"Open registrations per hour from one network."`
-	MaxClients  int           `key:"max_clients" default:"1000" min:"1" max:"1000000" doc:"Clients in quarantine at once; beyond it nobody may register."`
+	MaxClients  int           `key:"max_clients" default:"1000" min:"1" max:"1000000" doc:"Clients in quarantine at once; beyond it the oldest go that nobody ever used, first those of the network with most of them."`
 	UnusedFor   time.Duration `key:"unused_for" default:"7d" min:"1h" max:"365d" doc:"A client in quarantine through which nobody came in for so long is deleted."`
 	Statements  string        `key:"software_statements" default:"refuse" oneof:"refuse,accept,require" doc:"Software statements (RFC 7591 §2.3) signed by one of jwt_issuers: refused, taken into account, or demanded."`
 }

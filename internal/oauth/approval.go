@@ -12,6 +12,7 @@ import (
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
+	"signet/internal/platform/ratelimit"
 	"signet/internal/platform/store"
 )
 
@@ -83,12 +84,34 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 // Approve records that the user consents to all that the request asks for.
 func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	r.covered = consentMark{}
-	if err := e.clients.Adopt(ctx, r.ClientID); err != nil {
+	if err := e.adopt(ctx, r.ClientID, user); err != nil {
 		return err
 	}
 	err := e.consents.Approve(ctx, user, r.ClientID, r.ConsentScopes(), r.Resources)
 	if errors.Is(err, store.ErrForeignKey) {
 		return noClient().because(err)
+	}
+	return err
+}
+
+// adoptBudget bounds how many applications one person brings here that nobody registered: each is a row, and
+// of those there are only so many (client.ErrDocumentsFull).
+var adoptBudget = ratelimit.Budget{Name: "document-account", Limit: 20, Per: 24 * time.Hour}
+
+// adopt gives an application that is a document its row.
+func (e *Engine) adopt(ctx context.Context, cid id.Client, user id.User) error {
+	err := e.clients.Adopt(ctx, cid, func(ctx context.Context) error {
+		if e.limits == nil {
+			return refuse(UnauthorizedClient, "Applications that nobody registered cannot come in here.")
+		}
+		_, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: adoptBudget, Value: string(user)})
+		return err
+	})
+	if errors.Is(err, client.ErrDocumentsFull) {
+		e.log.WarnContext(ctx, "an application was not admitted", "client", string(cid), "error", err.Error())
+		out := refuse(TemporarilyUnavailable, "No more applications that nobody registered here are admitted at the moment.").because(err)
+		out.RetryAfter = time.Hour
+		return out
 	}
 	return err
 }

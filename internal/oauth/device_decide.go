@@ -161,6 +161,10 @@ func (e *Engine) prepareLoose(ctx context.Context, g *looseGrant, grantType stri
 // approveLoose records the person's consent and writes the grant, in the caller's transaction. The
 // write succeeds only while the user is active and their session live.
 func (e *Engine) approveLoose(ctx context.Context, g *looseGrant) error {
+	// Before the grant: else a sweep of unused clients could take it along.
+	if err := e.clients.Used(ctx, g.registered); err != nil {
+		return err
+	}
 	if !g.registered.Metadata.FirstParty {
 		if err := e.consents.Approve(ctx, g.login.User, g.client, g.scopes, g.resources); err != nil {
 			if errors.Is(err, store.ErrForeignKey) {
@@ -178,10 +182,7 @@ func (e *Engine) approveLoose(ctx context.Context, g *looseGrant) error {
 	if isNoRows(err) {
 		return refuse(LoginRequired, "The sign-in is no longer valid.")
 	}
-	if err != nil {
-		return err
-	}
-	return e.clients.Used(ctx, g.registered)
+	return err
 }
 
 // insertLoose writes the grant with a statement that takes it or leaves it: then the error is

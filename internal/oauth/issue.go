@@ -43,10 +43,12 @@ func (e *Engine) Issue(ctx context.Context, r *Request, l Login) (*Response, err
 	ar.RequestedAt = p.now
 	var answer fosite.AuthorizeResponder
 	err = e.once(ctx, r, func(ctx context.Context) (err error) {
-		if answer, err = e.provider.NewAuthorizeResponse(ctx, ar, p); err != nil {
+		// Before the grant: else a sweep of unused clients could take it along.
+		if err = e.clients.Used(ctx, p.client); err != nil {
 			return err
 		}
-		return e.clients.Used(ctx, p.client)
+		answer, err = e.provider.NewAuthorizeResponse(ctx, ar, p)
+		return err
 	})
 	if err != nil {
 		return nil, r.refusal(err)

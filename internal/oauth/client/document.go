@@ -19,7 +19,22 @@ import (
 // Documents lets a client be the address of a document that describes it: a client ID metadata
 // document (draft-ietf-oauth-client-id-metadata-document). Nobody registers it, so whoever controls
 // the address controls the client, and people are shown its host.
-type Documents struct{ Terms Terms }
+type Documents struct {
+	Terms Terms
+	// Most is how many may have a row; UnusedFor how long one stays through which nobody comes in.
+	Most      int
+	UnusedFor time.Duration
+}
+
+func (d Documents) withDefaults() *Documents {
+	if d.Most < 1 {
+		d.Most = 10_000
+	}
+	if d.UnusedFor <= 0 {
+		d.UnusedFor = 90 * 24 * time.Hour
+	}
+	return &d
+}
 
 // How documents are kept. Their owners say how long within bounds: the least keeps a crowd at our
 // door from becoming a crowd at theirs, the most is how long a withdrawn redirect URI may live on.
@@ -46,8 +61,8 @@ ON CONFLICT (kind, uri) DO UPDATE SET content_type = excluded.content_type, body
 	sqlDeleteDocument = `DELETE FROM client_document WHERE (kind, uri) IN
 	(SELECT kind, uri FROM client_document WHERE used_at < $1 ORDER BY used_at LIMIT $2)`
 	sqlForgetDocument = `DELETE FROM client_document WHERE kind = $1 AND uri = $2`
-	sqlAdoptClient    = `INSERT INTO client (id, name, kind, status, managed_by, metadata, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (id) DO NOTHING`
+	sqlAdoptClient    = `INSERT INTO client (id, name, kind, status, managed_by, metadata, created_at, updated_at, used_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7) ON CONFLICT (id) DO NOTHING`
 	sqlFollowClient = `UPDATE client SET name = $2, kind = $3, metadata = $4, updated_at = $5 WHERE id = $1 AND managed_by = $6`
 )
 
@@ -285,7 +300,8 @@ func (s *Service) follow(ctx context.Context, k *known, row *Client) error {
 		return err
 	}
 	return s.change(ctx, func(ctx context.Context) error {
-		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlFollowClient, c.ID, c.Name, c.Kind, string(metadata), store.Micros(c.UpdatedAt), ManagedByDocument); err != nil {
+		n, err := s.d.DB.Q(ctx).Exec(ctx, sqlFollowClient, c.ID, c.Name, c.Kind, string(metadata), store.Micros(c.UpdatedAt), ManagedByDocument)
+		if err != nil || n == 0 { // gone since
 			return err
 		}
 		if err := s.saveDocument(ctx, kindMetadata, string(c.ID), "application/json", k.raw, k.fetchedAt, k.expiresAt); err != nil {
@@ -295,18 +311,31 @@ func (s *Service) follow(ctx context.Context, k *known, row *Client) error {
 	})
 }
 
+// ErrDocumentsFull says that as many documents have a row as may, and all of them are in use.
+var ErrDocumentsFull = errs.New(errs.Busy, "", errors.New("as many clients that are documents as oauth.max_client_documents allows, and something lives of each"))
+
 // Adopt gives a client that is a document its row, before somebody's consent or a device refers to
-// it. For any other client it does nothing. It never fetches: the caller has just met the client.
-func (s *Service) Adopt(ctx context.Context, cid id.Client) error {
+// it; may, if there is one, is asked before a new row. For any other client it does nothing. It never fetches: the caller
+// has just met the client.
+func (s *Service) Adopt(ctx context.Context, cid id.Client, may func(context.Context) error) error {
 	if !strings.Contains(string(cid), "/") || s.d.Documents == nil {
 		return nil
 	}
-	if c := s.cache.client(cid); c != nil && c.stored {
-		return nil
+	row, err := s.load(ctx, cid)
+	if err == nil {
+		return s.Used(ctx, row) // so that no sweep takes the consent along
+	}
+	if !errs.Is(err, errs.NotFound) {
+		return err
 	}
 	k := s.documents.get(cid)
 	if k == nil {
-		return nil // then there is a row, or the reference finds that there is none
+		return nil // then the reference finds that there is none
+	}
+	if may != nil {
+		if err := may(ctx); err != nil {
+			return err
+		}
 	}
 	c := k.client(cid, nil)
 	c.CreatedAt = s.d.Clock.Now()
@@ -317,6 +346,9 @@ func (s *Service) Adopt(ctx context.Context, cid id.Client) error {
 	return s.change(ctx, func(ctx context.Context) error {
 		n, err := s.d.DB.Q(ctx).Exec(ctx, sqlAdoptClient, c.ID, c.Name, c.Kind, c.Status, c.ManagedBy, string(metadata), store.Micros(c.CreatedAt))
 		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.documentRoom(ctx); err != nil {
 			return err
 		}
 		if err := s.saveDocument(ctx, kindMetadata, string(cid), "application/json", k.raw, k.fetchedAt, k.expiresAt); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
@@ -22,19 +21,16 @@ VALUES ($1, $2, $3, $4, $5, $5, $6)`
 	// second finds another one (RFC 7592 §3).
 	sqlTurnRegistration = `UPDATE client_registration SET token_hash = $3, software = $4 WHERE client_id = $1 AND token_hash = $2 RETURNING source`
 	sqlEndRegistration  = `DELETE FROM client_registration WHERE client_id = $1 AND token_hash = $2 RETURNING client_id`
-	sqlExpiresAt        = `UPDATE client_registration SET expires_at = $2 WHERE client_id = $1`
-	sqlUsedRegistration = `UPDATE client_registration SET used_at = $2, expires_at = $3
-WHERE client_id = $1 AND expires_at > 0 AND used_at <= $4`
-	sqlUnusedRegistration = `SELECT client_id FROM client_registration WHERE expires_at > 0 AND expires_at <= $1 LIMIT 1`
-	sqlDeleteUnused       = `DELETE FROM client WHERE id IN
-	(SELECT client_id FROM client_registration WHERE expires_at > 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING id`
+	sqlEndQuarantine    = `UPDATE client_registration SET expires_at = 0 WHERE client_id = $1`
+	// It counts as used: it has users from before, unlike one that nobody ever vouched for.
+	sqlBeginQuarantine = `UPDATE client_registration SET used_at = $2, expires_at = $3 WHERE client_id = $1`
 )
 
 // Registered is what goes with a client that registers itself.
 type Registered struct {
 	Software string // the verified software statement as JSON, or ""
 	// Source is the network that it came from, where nobody vouched for it: then it is quarantined,
-	// unless MaxQuarantined clients are already.
+	// which holds MaxQuarantined clients at most (room).
 	Source         string
 	MaxQuarantined int
 	// With takes part in the transaction; an error of it undoes the registration.
@@ -53,12 +49,8 @@ func (s *Service) Register(ctx context.Context, r Registration, reg Registered) 
 	c, secret, err = s.add(ctx, n, ManagedByItself, "client.register", func(ctx context.Context, c *Client) error {
 		expires := int64(0)
 		if c.Metadata.Quarantined {
-			var waiting int64
-			if err := s.d.DB.Q(ctx).QueryRow(ctx, sqlCountQuarantine).Scan(&waiting); err != nil {
+			if err := s.room(ctx, reg.MaxQuarantined); err != nil {
 				return err
-			}
-			if waiting >= int64(reg.MaxQuarantined) {
-				return errs.Retry(errs.Busy, "", time.Hour)
 			}
 			expires = store.Micros(c.CreatedAt.Add(s.d.UnusedFor))
 		}
@@ -178,8 +170,8 @@ func (s *Service) replace(ctx context.Context, old *Client, r Registration, stra
 	next.Metadata.FirstParty = old.Metadata.FirstParty && !different
 	if stranger && different && !old.Metadata.Quarantined { // one that is in quarantine gains no time
 		next.Metadata.Quarantined = true
-		expires := store.Micros(next.UpdatedAt.Add(s.d.UnusedFor))
-		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlExpiresAt, next.ID, expires); err != nil {
+		used, expires := max(store.Micros(next.UpdatedAt), store.Micros(next.CreatedAt)+1), store.Micros(next.UpdatedAt.Add(s.d.UnusedFor))
+		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlBeginQuarantine, next.ID, used, expires); err != nil {
 			return Client{}, "", err
 		}
 	}
@@ -235,6 +227,11 @@ func (s *Service) Unregister(ctx context.Context, cid id.Client, token string) e
 		if err != nil {
 			return err
 		}
+		if c, err := s.load(ctx, cid); err != nil {
+			return err
+		} else if !c.Active() { // what an operator switched off stays for the operator to look at
+			return notHolder()
+		}
 		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlDeleteClient, cid); err != nil {
 			return err
 		}
@@ -253,53 +250,9 @@ func (s *Service) Approve(ctx context.Context, cid id.Client) error {
 		if err := s.write(ctx, c); err != nil {
 			return err
 		}
-		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlExpiresAt, cid, int64(0)); err != nil {
+		if _, err := s.d.DB.Q(ctx).Exec(ctx, sqlEndQuarantine, cid); err != nil {
 			return err
 		}
 		return s.record(ctx, "client.approve", c, nil)
 	})
-}
-
-// usedEvery is how often it is noted that a quarantined client is in use.
-const usedEvery = time.Hour
-
-// Used notes that a person came in through the client, which keeps a quarantined one. For any other
-// it does nothing.
-func (s *Service) Used(ctx context.Context, c *Client) error {
-	if !c.Metadata.Quarantined {
-		return nil
-	}
-	now := s.d.Clock.Now()
-	_, err := s.d.DB.Q(ctx).Exec(ctx, sqlUsedRegistration, c.ID, store.Micros(now), store.Micros(now.Add(s.d.UnusedFor)),
-		store.Micros(now.Add(-usedEvery)))
-	return errs.Wrap("note use of client", err)
-}
-
-// DeleteUnused deletes at most limit quarantined clients through which nobody came in for too long.
-func (s *Service) DeleteUnused(ctx context.Context, limit int) (int64, error) {
-	now := store.Micros(s.d.Clock.Now())
-	var any id.Client
-	err := s.d.DB.Q(ctx).QueryRow(ctx, sqlUnusedRegistration, now).Scan(&any)
-	if errors.Is(err, store.ErrNoRows) {
-		return 0, nil // nothing to tell other instances
-	}
-	if err != nil {
-		return 0, err
-	}
-	var gone []id.Client
-	err = s.change(ctx, func(ctx context.Context) error {
-		var err error
-		gone, err = store.All(ctx, s.d.DB.Q(ctx), func(r store.Row) (cid id.Client, err error) {
-			err = r.Scan(&cid)
-			return cid, err
-		}, sqlDeleteUnused, now, limit)
-		for _, cid := range gone {
-			err = errors.Join(err, s.d.Audit.Record(ctx, audit.Event{Action: "client.expire", Result: audit.OK, Actor: "signet", Target: string(cid), Client: cid}))
-		}
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return int64(len(gone)), nil
 }

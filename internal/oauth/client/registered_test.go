@@ -38,7 +38,7 @@ func unpolled(t testing.TB, db *store.DB, c clock.Clock, f *fetch.Client) *Servi
 	sealer, err := seal.New(slices.Repeat([]byte{7}, 32))
 	must(t, err)
 	changes := store.NewChanges(db, time.Minute)
-	s, err := New(Deps{DB: db, Clock: c, Changes: changes, Audit: log, Fetch: f, Seal: sealer, Documents: &Documents{Terms{RequirePKCE: true}}, UnusedFor: 7 * 24 * time.Hour})
+	s, err := New(Deps{DB: db, Clock: c, Changes: changes, Audit: log, Fetch: f, Seal: sealer, Documents: &Documents{Terms: Terms{RequirePKCE: true}}, UnusedFor: 7 * 24 * time.Hour})
 	must(t, err)
 	return s
 }
@@ -132,6 +132,9 @@ func TestRegister_DisabledHoldsNothing(t *testing.T) {
 		}
 		if _, _, _, err := s.Reregister(t.Context(), made.ID, token.Reveal(), described(t, webText), ""); !errs.Is(err, errs.Unauthenticated) {
 			t.Errorf("update: %v", err)
+		}
+		if err := s.Unregister(t.Context(), made.ID, token.Reveal()); !errs.Is(err, errs.Unauthenticated) || !there(t, s, &made) {
+			t.Errorf("end: %v", err)
 		}
 	})
 }

@@ -20,7 +20,9 @@ const (
 	maxRemote      = 1000             // addresses remembered
 )
 
-// remoteKeys caches key sets by address.
+// remoteKeys caches key sets by address. There is one for strangers and one for all others: whoever
+// names many addresses pushes no key set out of an operator's clients, and whoever names the address of
+// such a client cannot use up the one request that its next key needs.
 type remoteKeys struct {
 	mu      sync.Mutex
 	entries map[string]*remoteSet
@@ -69,7 +71,8 @@ func ParseKeys(raw []byte) (jose.JSONWebKeySet, error) { return parseJWKS(raw, t
 
 func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.JSONWebKeySet) jose.JSONWebKeySet) (jose.JSONWebKeySet, error) {
 	now := s.d.Clock.Now()
-	e := s.remote.entry(uri)
+	r := s.keySets(ctx)
+	e := r.entry(uri)
 	known := choose(e.set)
 	found := e.usable(now) && len(known.Keys) > 0
 	if found && now.Sub(e.fetchedAt) < remoteFresh {
@@ -82,7 +85,7 @@ func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.J
 	if flight != nil {
 		select {
 		case <-flight:
-			e = s.remote.entry(uri)
+			e = r.entry(uri)
 		case <-ctx.Done():
 			return jose.JSONWebKeySet{}, errs.New(errs.Unavailable, "", ctx.Err())
 		}
@@ -93,12 +96,19 @@ func (s *Service) remoteKeys(ctx context.Context, uri string, choose func(jose.J
 	return choose(e.set), nil
 }
 
+func (s *Service) keySets(ctx context.Context) *remoteKeys {
+	if fetch.IsStranger(ctx) {
+		return &s.strange
+	}
+	return &s.remote
+}
+
 var errNoKeySet = errors.New("the client's key set could not be read")
 
 // refresh asks the owner of uri again, unless that was done a moment ago. It returns what to wait
 // for, or nil. The request does not end with the caller: others wait for it too.
 func (s *Service) refresh(ctx context.Context, uri string, now time.Time) <-chan struct{} {
-	r := &s.remote
+	r := s.keySets(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.locked(uri)

@@ -239,3 +239,29 @@ func TestKeys_TableIsBounded(t *testing.T) {
 		t.Errorf("%d entries", len(r.entries))
 	}
 }
+
+// Security case RG-14: strangers that name many addresses push no key set out, and one that names the address
+// of a known client uses up none of its requests.
+func TestKeys_StrangersApart(t *testing.T) {
+	t.Parallel()
+	s, c := remoteService(t)
+	o := newOwner(t, withKid(t, "a"))
+	known, strange := &Client{Metadata: Metadata{JWKSURI: o.URL}}, &Client{Metadata: Metadata{JWKSURI: o.URL, Quarantined: true}}
+	if set, err := s.Keys(t.Context(), known, "a"); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("%v, %v", set, err)
+	}
+	for i := range 2 * maxRemote {
+		s.keySets(fetch.Stranger(t.Context())).locked(fmt.Sprint(i))
+	}
+	if set, err := s.Keys(t.Context(), known, "a"); err != nil || len(set.Keys) != 1 || o.asked.Load() != 1 {
+		t.Errorf("pushed out: asked %d times, %v", o.asked.Load(), err)
+	}
+	c.Advance(remoteCooldown)
+	if _, err := s.Keys(t.Context(), strange, "nobody's"); err != nil {
+		t.Fatal(err)
+	}
+	before := o.asked.Load()
+	if _, err := s.Keys(t.Context(), known, "b"); err != nil || o.asked.Load() != before+1 {
+		t.Errorf("the stranger used up the request: asked %d times, %v", o.asked.Load(), err)
+	}
+}

@@ -41,6 +41,8 @@ type Service struct {
 	d      Deps
 	cache  cache
 	remote remoteKeys
+	// strange are those of clients that nobody let in.
+	strange remoteKeys
 
 	documents documents
 	logos     logos
@@ -54,9 +56,12 @@ func New(d Deps) (*Service, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
+	if d.Documents != nil {
+		d.Documents = d.Documents.withDefaults()
+	}
 	s := &Service{d: d}
 	s.cache.empty()
-	s.remote.entries = map[string]*remoteSet{}
+	s.remote.entries, s.strange.entries = map[string]*remoteSet{}, map[string]*remoteSet{}
 	s.documents.known, s.documents.wrong = map[id.Client]*known{}, map[id.Client]time.Time{}
 	s.documents.slots, s.documents.adopted = make(chan struct{}, documentSlots), make(chan struct{}, adoptedSlots)
 	s.logos.known, s.logos.making = map[string]keptLogo{}, map[string]chan struct{}{}

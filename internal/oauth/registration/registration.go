@@ -125,9 +125,21 @@ func (s *Service) budgets(source string) []ratelimit.Key {
 	return keys
 }
 
+// network is who holds the clients in quarantine that come from an address: an IPv6 /48 as a whole, because
+// who has one has 65,536 networks of size /64.
+func network(source string) string {
+	if site := ratelimit.SiteNetwork(source); site != "" {
+		return site
+	}
+	return ratelimit.SourceNetwork(source)
+}
+
 // updatesPerHour is how often one client may change what it registered: each time rows are written, the
 // caches of all instances are emptied, and somebody may be asked for a document.
 const updatesPerHour = 60
+
+// perTokenHour is how many requests to register one initial access token may make.
+const perTokenHour = 600
 
 // Register registers a client (RFC 7591 §3).
 func (s *Service) Register(ctx context.Context, r Request) (*Answer, error) {
@@ -141,6 +153,11 @@ func (s *Service) Register(ctx context.Context, r Request) (*Answer, error) {
 		if err != nil {
 			return nil, err
 		}
+		// One for any number of uses that got about lets nobody fill the store.
+		budget := ratelimit.Budget{Name: "registration-token", Limit: perTokenHour, Per: time.Hour}
+		if _, err := s.d.Limits.Reserve(ctx, ratelimit.Key{Budget: budget, Value: t.ID}); err != nil {
+			return nil, err
+		}
 		terms = t.Policy.widen(terms)
 		reg.With = func(ctx context.Context) error { return s.spend(ctx, t) }
 		return s.register(ctx, r.Body, terms, reg, nil)
@@ -149,7 +166,7 @@ func (s *Service) Register(ctx context.Context, r Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	reg.Source, reg.MaxQuarantined = ratelimit.SourceNetwork(r.Source), s.d.Policy.MaxClients
+	reg.Source, reg.MaxQuarantined = network(r.Source), s.d.Policy.MaxClients
 	return s.register(ctx, r.Body, terms, reg, held)
 }
 

@@ -170,6 +170,54 @@ func TestRegister_Limits(t *testing.T) {
 	})
 }
 
+// Security case RG-11: an IPv6 /48 counts as one that floods, however many networks it is divided in.
+func TestRegister_FloodOfASite(t *testing.T) {
+	t.Parallel()
+	each(t, Policy{Mode: Open, PerNetwork: 20, MaxClients: 10}, func(r *rig) {
+		from := func(source string) *Answer {
+			r.t.Helper()
+			return must(r.Register(r.t.Context(), Request{Body: []byte(body), Source: source}))
+		}
+		honest := from("192.0.2.1")
+		first := from("2001:db8:1::1")
+		for i := range 30 {
+			from(fmt.Sprintf("2001:db8:1:%x::1", i+1))
+		}
+		if _, err := r.clients.Get(r.t.Context(), honest.ClientID); err != nil {
+			r.t.Errorf("pushed out: %v", err)
+		}
+		if _, err := r.clients.Get(r.t.Context(), first.ClientID); !errs.Is(err, errs.NotFound) {
+			r.t.Errorf("its own stays: %v", err)
+		}
+		from("198.51.100.1")
+	})
+}
+
+// Security case RG-14: an initial access token for any number of uses that got about lets nobody fill the store.
+func TestRegister_TokenLimits(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.Open(t, store.SQLite), Policy{Mode: Token})
+	_, token, err := r.Create(t.Context(), NewInitial{Uses: -1})
+	check(t, err)
+	_, other, err := r.Create(t.Context(), NewInitial{Uses: -1})
+	check(t, err)
+	for range perTokenHour {
+		if _, err := r.register(token.Reveal(), `{"redirect_uris":["nowhere"]}`); code(err) != "400 invalid_redirect_uri" {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.register(token.Reveal(), body); !errs.Is(err, errs.Limited) {
+		t.Errorf("one too many: %v", err)
+	}
+	if _, err := r.register(other.Reveal(), body); err != nil {
+		t.Errorf("another token: %v", err)
+	}
+	r.clock.Advance(time.Hour)
+	if _, err := r.register(token.Reveal(), body); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+}
+
 // RFC 7592 §2.2: an update names its client, sets nothing that is the server's, and replaces
 // everything.
 func TestUpdate_Rules(t *testing.T) {
