@@ -105,6 +105,9 @@ func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr cr
 		}
 		return nil, badClient(h, err.Error())
 	}
+	if err := e.boundMarks(ctx, c); err != nil {
+		return nil, err
+	}
 	var spent string
 	err = e.db.Q(ctx).QueryRow(ctx, sqlSpendAssertion, string(c.ID), id.Digest(claims.ID),
 		store.Micros(claims.Expires.time().Add(skew))).Scan(&spent)
