@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"signet/internal/oauth/keys"
@@ -93,17 +94,24 @@ func (c *idClaims) issuedTo(client id.Client) bool {
 var (
 	errForeignIssuer = errors.New("the token names another issuer")
 	errNotIDToken    = errors.New("the token is no ID token")
+	errPastHint      = errors.New("the token could be an old ID token of this server, whose key was removed")
 )
 
 // verifyHint checks an ID token that came back to us: signed with a key of ours, retired ones
-// included, and naming us. Expiry is of no concern (OIDC Core §3.1.2.1, RP-Initiated Logout §2).
+// included, and naming us. Expiry is of no concern (OIDC Core §3.1.2.1, RP-Initiated Logout §2). errPastHint
+// is for one that only lacks its key.
 func (e *Engine) verifyHint(token string) (*idClaims, error) {
 	if len(token) > maxTokenText {
 		return nil, errors.New("token too long")
 	}
-	raw, err := e.keys.Verify(token, typID)
-	if err != nil {
-		return nil, err
+	raw, gone := e.keys.Verify(token, typID)
+	if errors.Is(gone, keys.ErrKeyGone) {
+		var err error
+		if raw, err = base64.RawURLEncoding.Strict().DecodeString(strings.Split(token, ".")[1]); err != nil {
+			return nil, err
+		}
+	} else if gone != nil {
+		return nil, gone
 	}
 	var c idClaims
 	if err := json.Unmarshal(raw, &c); err != nil {
@@ -114,6 +122,9 @@ func (e *Engine) verifyHint(token string) (*idClaims, error) {
 	}
 	if c.Subject == "" || c.Expires == 0 { // another JWT of ours, whatever its typ
 		return nil, errNotIDToken
+	}
+	if gone != nil { // what it says was never checked: the caller learns nothing of it
+		return nil, errPastHint
 	}
 	return &c, nil
 }

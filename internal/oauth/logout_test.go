@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -91,6 +92,50 @@ func TestLogout_Parse(t *testing.T) {
 	if got := must(r.ParseLogout(t.Context(), values("id_token_hint", hint))); got.Trusted {
 		t.Errorf("a client that is switched off vouches: %+v", got)
 	}
+}
+
+// Security case LO-08: a hint whose key was removed since counts as none, so that old ID tokens lead to the
+// question and not to an error, and nothing that anybody may have written in them counts: not the session,
+// not the client, not its addresses (OIDC RP-Initiated Logout §2).
+func TestLogout_HintOfAPastKey(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.newClient(client.Web, nil)
+	hint := r.tokens(c).IDToken
+	must(r.keys.Replace(t.Context(), keys.ES256))
+	const bye = "https://rp.test/bye"
+	for name, form := range map[string][]string{
+		"alone":       {"id_token_hint", hint},
+		"address":     {"id_token_hint", hint, "post_logout_redirect_uri", bye, "state", "x"},
+		"any address": {"id_token_hint", hint, "post_logout_redirect_uri", "https://evil.test/"},
+		"client":      {"id_token_hint", hint, "client_id", string(c), "post_logout_redirect_uri", bye},
+	} {
+		l, err := r.ParseLogout(t.Context(), values(form...))
+		check(t, err)
+		if l.Trusted || l.Session != "" || l.Location() != "" || r.Ends(l, r.session) || (l.Client != "") != (name == "client") {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	parts := strings.Split(hint, ".")
+	for name, form := range map[string][]string{
+		"registered by another": {"id_token_hint", hint, "client_id", string(c), "post_logout_redirect_uri", "https://evil.test/"},
+		"another issuer":        {"id_token_hint", parts[0] + "." + part(`{"iss":"https://evil.test","sub":"x","exp":1}`) + "." + parts[2]},
+		"no ID token":           {"id_token_hint", parts[0] + "." + part(`{"iss":"`+testIssuer+`"}`) + "." + parts[2]},
+		"no JSON":               {"id_token_hint", parts[0] + "." + part(`x`) + "." + parts[2]},
+		"not base64url":         {"id_token_hint", parts[0] + ".a=." + parts[2]},
+		"no algorithm":          {"id_token_hint", part(`{"alg":"none","kid":"past","typ":"JWT"}`) + "." + parts[1] + "."},
+		"no key":                {"id_token_hint", part(`{"alg":"ES256","typ":"JWT"}`) + "." + parts[1] + "." + parts[2]},
+		"another type":          {"id_token_hint", part(`{"alg":"ES256","kid":"past","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2]},
+	} {
+		_, err := r.ParseLogout(t.Context(), values(form...))
+		if e := wantCode(t, err, InvalidRequest); e == nil {
+			t.Errorf("%s", name)
+		}
+	}
+	// An authorization request is still refused: there, a hint says who must not be another.
+	_, err := r.ParseAuthorize(t.Context(), ask(c, "id_token_hint", hint))
+	wantCode(t, err, InvalidRequest)
 }
 
 // TestLogout_Ends: the sid of a hint names one session only, also where a sector knows it by another

@@ -60,7 +60,7 @@ func ImportFields() []string {
 
 // mapping says which column each field is read from.
 type mapping struct {
-	known map[string]bool // columns of the source, as far as they were seen ahead
+	known   map[string]bool // columns of the source, as far as they were seen ahead
 	column  map[string]string
 	ignored []string
 	source  string

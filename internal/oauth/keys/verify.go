@@ -21,6 +21,10 @@ const (
 	maxHeader = 1 << 10
 )
 
+// ErrKeyGone is the cause of a refusal where the token names a key that is not here. It may be one of ours that
+// was removed, or anybody's.
+var ErrKeyGone = errors.New("token is signed with a key that is not ours, or not any more")
+
 // Verify checks that token is one of ours: a compact JWS, signed with a key of this provider that
 // has not been removed, of one of the given types (exact, at least one), and returns its claims.
 // What the claims say (exp, aud, iss, …) is for the caller to judge. Every refusal is the same
@@ -57,7 +61,10 @@ func (s *Service) verify(token string, typ []string) ([]byte, error) {
 	// The kid is compared with those in memory and nothing else (RFC 8725 §3.10).
 	k := keys.byKid[h.kid]
 	if k == nil || k.State(s.d.Clock.Now()) == Removed {
-		return nil, errors.New("token is signed with a key that is not ours")
+		if h.kid == "" || !Known(h.alg) {
+			return nil, errors.New("token is signed with a key that is not ours")
+		}
+		return nil, ErrKeyGone
 	}
 	// The key decides the algorithm, the token only has to agree (RFC 8725 §3.1).
 	if h.alg != k.Alg {
