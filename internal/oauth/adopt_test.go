@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -39,6 +40,15 @@ func (r *rig) documents(most int) (at func(n int) *Request) {
 	}
 }
 
+// consentTo is what a journey does: admitted first, and then consent in the transaction of its step.
+func (r *rig) consentTo(req *Request, user id.User) error {
+	r.t.Helper()
+	if err := r.Admit(r.t.Context(), req, user); err != nil {
+		return err
+	}
+	return r.db.InTx(r.t.Context(), func(ctx context.Context) error { return r.Approve(ctx, req, user) })
+}
+
 // TestApprove_DocumentsOfOnePerson, security case RG-12: one person does not take the places of all
 // documents; those that they use already are no new ones.
 func TestApprove_DocumentsOfOnePerson(t *testing.T) {
@@ -46,15 +56,15 @@ func TestApprove_DocumentsOfOnePerson(t *testing.T) {
 	each(t, func(r *rig) {
 		at := r.documents(100)
 		for n := range adoptBudget.Limit {
-			check(r.t, r.Approve(r.t.Context(), at(n), r.user))
+			check(r.t, r.consentTo(at(n), r.user))
 		}
-		if err := r.Approve(r.t.Context(), at(adoptBudget.Limit), r.user); !errs.Is(err, errs.Limited) {
+		if err := r.consentTo(at(adoptBudget.Limit), r.user); !errs.Is(err, errs.Limited) {
 			r.t.Errorf("one too many: %v", err)
 		}
-		check(r.t, r.Approve(r.t.Context(), at(3), r.user))
+		check(r.t, r.consentTo(at(3), r.user))
 		other := r.newUser()
-		check(r.t, r.Approve(r.t.Context(), at(adoptBudget.Limit), other))
-		check(r.t, r.Approve(r.t.Context(), at(adoptBudget.Limit), r.user)) // it is there now
+		check(r.t, r.consentTo(at(adoptBudget.Limit), other))
+		check(r.t, r.consentTo(at(adoptBudget.Limit), r.user)) // it is there now
 	})
 }
 
@@ -64,16 +74,16 @@ func TestApprove_DocumentsFull(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
 		at := r.documents(2)
-		check(r.t, r.Approve(r.t.Context(), at(1), r.user))
-		check(r.t, r.Approve(r.t.Context(), at(2), r.user))
-		out := AsError(r.Approve(r.t.Context(), at(3), r.user))
+		check(r.t, r.consentTo(at(1), r.user))
+		check(r.t, r.consentTo(at(2), r.user))
+		out := AsError(r.consentTo(at(3), r.user))
 		if out.Code != TemporarilyUnavailable || out.Status != http.StatusServiceUnavailable || out.RetryAfter <= 0 || out.Redirect != nil {
 			r.t.Errorf("the third: %+v", out)
 		}
 		if n := r.count(`SELECT COUNT(*) FROM consent`); n != 2 {
 			r.t.Errorf("%d consents", n)
 		}
-		check(r.t, r.Approve(r.t.Context(), at(1), r.newUser()))
+		check(r.t, r.consentTo(at(1), r.newUser()))
 	})
 }
 
@@ -83,7 +93,7 @@ func TestIssue_NotesTheUseFirst(t *testing.T) {
 	t.Parallel()
 	each(t, func(r *rig) {
 		req := r.documents(2)(1)
-		check(r.t, r.Approve(r.t.Context(), req, r.user))
+		check(r.t, r.consentTo(req, r.user))
 		r.clock.Advance(91 * 24 * time.Hour)
 		r.session = r.newSession(r.user)
 		req.CodeChallenge = testChallenge

@@ -81,10 +81,10 @@ func (e *Engine) consentVersion(ctx context.Context, c *client.Client, r *Reques
 	return store.Micros(have.UpdatedAt), nil
 }
 
-// Approve records that the user consents to all that the request asks for.
+// Approve records that the user consents to all that the request asks for. Admit goes before it.
 func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 	r.covered = consentMark{}
-	if err := e.adopt(ctx, r.ClientID, user); err != nil {
+	if err := e.adopt(ctx, r.ClientID); err != nil {
 		return err
 	}
 	err := e.consents.Approve(ctx, user, r.ClientID, r.ConsentScopes(), r.Resources)
@@ -98,15 +98,23 @@ func (e *Engine) Approve(ctx context.Context, r *Request, user id.User) error {
 // of those there are only so many (client.ErrDocumentsFull).
 var adoptBudget = ratelimit.Budget{Name: "document-account", Limit: 20, Per: 24 * time.Hour}
 
-// adopt gives an application that is a document its row.
-func (e *Engine) adopt(ctx context.Context, cid id.Client, user id.User) error {
-	err := e.clients.Adopt(ctx, cid, func(ctx context.Context) error {
-		if e.limits == nil {
-			return refuse(UnauthorizedClient, "Applications that nobody registered cannot come in here.")
-		}
-		_, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: adoptBudget, Value: string(user)})
+// Admit counts an application that is a document and new here, before somebody consents to it (Approve). It
+// is not for a transaction (ratelimit.Reserve).
+func (e *Engine) Admit(ctx context.Context, r *Request, user id.User) error {
+	is, err := e.clients.New(ctx, r.ClientID)
+	if err != nil || !is {
 		return err
-	})
+	}
+	if e.limits == nil {
+		return refuse(UnauthorizedClient, "Applications that nobody registered cannot come in here.")
+	}
+	_, err = e.limits.Reserve(ctx, ratelimit.Key{Budget: adoptBudget, Value: string(user)})
+	return err
+}
+
+// adopt gives an application that is a document its row.
+func (e *Engine) adopt(ctx context.Context, cid id.Client) error {
+	err := e.clients.Adopt(ctx, cid)
 	if errors.Is(err, client.ErrDocumentsFull) {
 		e.log.WarnContext(ctx, "an application was not admitted", "client", string(cid), "error", err.Error())
 		out := refuse(TemporarilyUnavailable, "No more applications that nobody registered here are admitted at the moment.").because(err)

@@ -32,6 +32,7 @@ type Engine interface {
 	Refuse(ctx context.Context, r *oauth.Request, code, description string) (*oauth.Response, error)
 	Hinted(r *oauth.Request, user id.User) bool
 	MissingConsent(ctx context.Context, r *oauth.Request, user id.User) (scopes, resources []string, err error)
+	Admit(ctx context.Context, r *oauth.Request, user id.User) error
 	Approve(ctx context.Context, r *oauth.Request, user id.User) error
 	RevokeSession(ctx context.Context, s id.Session) (oauth.Farewell, error)
 	LeaveSession(ctx context.Context, s id.Session) error
@@ -340,6 +341,9 @@ func (s *Service) Choose(ctx context.Context, j *Journey, sess *session.Session)
 func (s *Service) Approve(ctx context.Context, j *Journey, sess *session.Session) error {
 	st := s.stateFor(j, sess)
 	st.Approved = true
+	if err := s.engine.Admit(ctx, j.Request, sess.User); err != nil {
+		return errs.Wrap("approve", err)
+	}
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.step(ctx, j, st, false); err != nil {
 			return err

@@ -314,10 +314,21 @@ func (s *Service) follow(ctx context.Context, k *known, row *Client) error {
 // ErrDocumentsFull says that as many documents have a row as may, and all of them are in use.
 var ErrDocumentsFull = errs.New(errs.Busy, "", errors.New("as many clients that are documents as oauth.max_client_documents allows, and something lives of each"))
 
+// New reports whether a client is a document that has no row, so that Adopt would make one.
+func (s *Service) New(ctx context.Context, cid id.Client) (bool, error) {
+	if !strings.Contains(string(cid), "/") || s.d.Documents == nil {
+		return false, nil
+	}
+	_, err := s.load(ctx, cid)
+	if errs.Is(err, errs.NotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
 // Adopt gives a client that is a document its row, before somebody's consent or a device refers to
-// it; may, if there is one, is asked before a new row. For any other client it does nothing. It never fetches: the caller
-// has just met the client.
-func (s *Service) Adopt(ctx context.Context, cid id.Client, may func(context.Context) error) error {
+// it. For any other client it does nothing. It never fetches: the caller has just met the client.
+func (s *Service) Adopt(ctx context.Context, cid id.Client) error {
 	if !strings.Contains(string(cid), "/") || s.d.Documents == nil {
 		return nil
 	}
@@ -331,11 +342,6 @@ func (s *Service) Adopt(ctx context.Context, cid id.Client, may func(context.Con
 	k := s.documents.get(cid)
 	if k == nil {
 		return nil // then the reference finds that there is none
-	}
-	if may != nil {
-		if err := may(ctx); err != nil {
-			return err
-		}
 	}
 	c := k.client(cid, nil)
 	c.CreatedAt = s.d.Clock.Now()

@@ -157,7 +157,7 @@ func TestDocument_OffEndsAdopted(t *testing.T) {
 	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
 		p := publish(t, nil)
 		get(t, s, p.id())
-		must(t, s.Adopt(t.Context(), p.id(), nil))
+		must(t, s.Adopt(t.Context(), p.id()))
 		off := instance(t, s.d.DB, c, nil)
 		if _, err := off.Get(t.Context(), p.id()); !errs.Is(err, errs.NotFound) {
 			t.Errorf("%v", err)
@@ -174,7 +174,7 @@ func TestDocument_WrongEndsStored(t *testing.T) {
 	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
 		p := publish(t, nil)
 		get(t, s, p.id())
-		must(t, s.Adopt(t.Context(), p.id(), nil))
+		must(t, s.Adopt(t.Context(), p.id()))
 		p.say(t, map[string]any{"client_id": "https://other.test/c"})
 		c.Advance(documentUnset + time.Second)
 		_, _ = s.Get(t.Context(), p.id()) // asks its owner behind the answer
@@ -222,7 +222,7 @@ func TestDocument_StrangersAreNotCached(t *testing.T) {
 	if s.cache.client(p.id()) != nil {
 		t.Error("cached among the clients")
 	}
-	must(t, s.Adopt(t.Context(), p.id(), nil))
+	must(t, s.Adopt(t.Context(), p.id()))
 	get(t, s, p.id())
 	if s.cache.client(p.id()) == nil {
 		t.Error("one that people use is not cached")
@@ -311,7 +311,7 @@ func TestDocument_SectorAway(t *testing.T) {
 	s := open(t, storetest.Open(t, store.SQLite), c, f)
 	cid := id.Client(srv.URL + documentPath)
 	get(t, s, cid)
-	must(t, s.Adopt(t.Context(), cid, nil))
+	must(t, s.Adopt(t.Context(), cid))
 	away.Store(true)
 	c.Advance(documentUnset + time.Second)
 	row, err := s.load(t.Context(), cid)
@@ -346,13 +346,13 @@ func TestAdopt(t *testing.T) {
 	eachOpen(t, func(t *testing.T, s *Service, c *clock.Fake) {
 		ctx := t.Context()
 		p := publish(t, nil)
-		must(t, s.Adopt(ctx, "shop", nil)) // no document: nothing to do
-		must(t, s.Adopt(ctx, p.id(), nil)) // not met yet: nothing to adopt
+		must(t, s.Adopt(ctx, "shop")) // no document: nothing to do
+		must(t, s.Adopt(ctx, p.id())) // not met yet: nothing to adopt
 		get(t, s, p.id())
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				if err := s.Adopt(ctx, p.id(), nil); err != nil {
+				if err := s.Adopt(ctx, p.id()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -429,7 +429,7 @@ func TestDocument_FloodSparesAdopted(t *testing.T) {
 	s, c := openSQLite(t)
 	p := publish(t, nil)
 	get(t, s, p.id())
-	must(t, s.Adopt(t.Context(), p.id(), nil))
+	must(t, s.Adopt(t.Context(), p.id()))
 	c.Advance(documentMost + documentStale + time.Hour)
 	for range documentSlots { // all taken by strangers
 		s.documents.slots <- struct{}{}

@@ -144,7 +144,7 @@ func adopted(t *testing.T, s *Service) *Client {
 	t.Helper()
 	p := publish(t, nil)
 	get(t, s, p.id())
-	must(t, s.Adopt(t.Context(), p.id(), nil))
+	must(t, s.Adopt(t.Context(), p.id()))
 	return get(t, s, p.id())
 }
 
@@ -193,7 +193,7 @@ func TestDocument_UnusedGoes(t *testing.T) {
 			t.Errorf("again: %d, %v", n, err)
 		}
 		// Whoever comes back is a stranger, and can become a client again.
-		must(t, s.Adopt(ctx, docs["unused"].ID, nil))
+		must(t, s.Adopt(ctx, docs["unused"].ID))
 	})
 }
 
@@ -227,24 +227,25 @@ func TestDocument_Bounded(t *testing.T) {
 		must(t, g.grant(live.ID, c.Now().Add(365*24*time.Hour), 0))
 		p := publish(t, nil)
 		get(t, s, p.id())
-		if err := s.Adopt(ctx, p.id(), nil); !errors.Is(err, ErrDocumentsFull) || !errs.Is(err, errs.Busy) {
+		if err := s.Adopt(ctx, p.id()); !errors.Is(err, ErrDocumentsFull) || !errs.Is(err, errs.Busy) {
 			t.Fatalf("the third: %v", err)
 		}
 		if n := g.count("client"); n != 2 {
 			t.Fatalf("%d rows after the refusal", n)
 		}
-		must(t, s.Adopt(ctx, live.ID, nil)) // those that are there go on
+		must(t, s.Adopt(ctx, live.ID)) // those that are there go on
 		c.Advance(documentIdle + time.Hour)
 		get(t, s, p.id())
-		must(t, s.Adopt(ctx, p.id(), nil))
+		must(t, s.Adopt(ctx, p.id()))
 		if !there(t, s, live) || there(t, s, idle) || audited(t, s, "client.displace") != 1 {
 			t.Error("not the idle one went")
 		}
-		refused := errors.New("no more for you")
 		q := publish(t, nil)
 		get(t, s, q.id())
-		if err := s.Adopt(ctx, q.id(), func(context.Context) error { return refused }); !errors.Is(err, refused) {
-			t.Errorf("asked whether it may: %v", err)
+		for cid, want := range map[id.Client]bool{q.id(): true, p.id(): false, "shop": false} {
+			if is, err := s.New(ctx, cid); is != want || err != nil {
+				t.Errorf("%s is new: %v, %v", cid, is, err)
+			}
 		}
 	})
 }

@@ -233,7 +233,7 @@ func TestDeliver_Document(t *testing.T) {
 	})
 	_, err := r.clients.Get(t.Context(), c)
 	check(t, err)
-	check(t, r.clients.Adopt(t.Context(), c, nil))
+	check(t, r.clients.Adopt(t.Context(), c))
 	r.clock.Advance(3 * 24 * time.Hour)
 	r.leave(c)
 	if item := r.deliver(); item.State != outbox.Done || item.Recipient != string(c) || len(r.got) != 1 || asked.Load() != 1 {
