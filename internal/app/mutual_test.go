@@ -196,13 +196,19 @@ func TestMutual_OverTheWire(t *testing.T) {
 	}
 }
 
-// TestMutual_ThroughProxy: what a trusted proxy passes on counts as if the handshake had been ours, under
-// the issuer's name and under the alias.
+// TestMutual_ThroughProxy: what a trusted proxy passes on counts as if the handshake had been ours, under the
+// name that has the handshake: mtls.url, or the issuer's where there is none. Under the issuer's own name
+// beside mtls.url it is what anybody sent.
 func TestMutual_ThroughProxy(t *testing.T) {
 	t.Parallel()
-	for _, trusted := range []bool{true, false} {
+	type setting struct {
+		trusted bool
+		url     string
+	}
+	for _, s := range []setting{{true, mutualURL}, {true, ""}, {true, "https://id.example.com"}, {false, mutualURL}, {false, ""}} {
+		trusted := s.trusted
 		a, ca := mutualApp(t, func(c *config.Config) {
-			c.MTLS.Header = "Client-Cert"
+			c.MTLS.Header, c.MTLS.URL = "Client-Cert", s.url
 			c.Proxy.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			if !trusted {
 				c.Proxy.Trusted[0] = netip.MustParsePrefix("192.0.2.0/24")
@@ -214,17 +220,20 @@ func TestMutual_ThroughProxy(t *testing.T) {
 		})
 		id := newMachine(t, a, func(m *client.Metadata) { m.AuthMethod, m.TLSSANURI = client.TLS, "spiffe://example.com/robot" })
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}}
-		want := 401
-		if trusted {
-			want = 200
-		}
 		for _, host := range []string{"id.example.com", "mtls.id.example.com"} {
+			want := 401
+			switch own := s.url == mutualURL; {
+			case !own && host != "id.example.com":
+				want = 421
+			case trusted && own == (host != "id.example.com"):
+				want = 200
+			}
 			status, m := speak(t, a.Addr(), host, "POST", "/oauth2/token", form, nil, func(r *http.Request) {
 				r.Header.Set("Client-Cert", ":"+base64.StdEncoding.EncodeToString(own.cert.Raw)+":")
 				r.Header.Set("X-Forwarded-Proto", "https")
 			})
 			if status != want {
-				t.Errorf("trusted %v, %s: %d %v", trusted, host, status, m)
+				t.Errorf("%+v, %s: %d %v, want %d", s, host, status, m, want)
 			}
 		}
 		if status, _ := speak(t, a.Addr(), "mtls.id.example.com", "GET", "/login", nil, nil, nil); status != 421 {

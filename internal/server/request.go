@@ -22,6 +22,7 @@ type info struct {
 	ip     netip.Addr
 	plain  bool // a trusted proxy says that the client spoke http
 	proxy  bool // the peer is a trusted proxy
+	mutual bool // asked under the name where a proxy asks for certificates
 	secure bool
 	route  string
 	area   Area
@@ -48,9 +49,10 @@ func (in *info) clientIP() string {
 	return ""
 }
 
-// ThroughProxy reports whether a trusted proxy passed the request on, so that headers which only it
-// may set can be believed.
-func ThroughProxy(r *http.Request) bool { return infoOf(r.Context()).proxy }
+// Vouched reports whether a certificate that a header names can be believed: a trusted proxy passed the
+// request on, and under the name that has the handshake, if that is not the issuer's. Under the issuer's
+// own name the proxy has no certificates to pass on, and may pass on what anybody sent.
+func Vouched(r *http.Request) bool { in := infoOf(r.Context()); return in.proxy && in.mutual }
 
 // Secure reports whether people reach this server over https, so that cookies are Secure and
 // carry the __Host- prefix. It follows the issuer, never a header.
@@ -93,7 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{ResponseWriter: w, info: info{id: newRequestID(), secure: s.secure(), route: "none", area: s.guessArea(r)}}
 	x.ip, x.plain = clientOf(r.RemoteAddr, r.Header, s.deps.Forwarded, s.deps.Trusted)
-	x.proxy = fromProxy(r.RemoteAddr, s.deps.Trusted)
+	x.proxy, x.mutual = fromProxy(r.RemoteAddr, s.deps.Trusted), s.alias == nil || s.onAlias(r)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), infoKey{}, &x.info), s.deps.Timeout)
 	defer cancel()
 	ctx = telemetry.WithRequestID(ctx, x.id)

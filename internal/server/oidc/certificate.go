@@ -33,7 +33,7 @@ func (e *Endpoints) certificate(r *http.Request) (*x509.Certificate, []*x509.Cer
 		chain := r.TLS.PeerCertificates[1:]
 		return r.TLS.PeerCertificates[0], chain[:min(len(chain), maxChain)]
 	}
-	if e.certificates == "" || !server.ThroughProxy(r) {
+	if e.certificates == "" || !server.Vouched(r) {
 		return nil, nil
 	}
 	values := r.Header[http.CanonicalHeaderKey(e.certificates)]
