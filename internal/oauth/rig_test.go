@@ -63,7 +63,12 @@ func (r *rig) signOut(t testing.TB) {
 }
 
 // people is Subjects over the table that the views read, so that there is one truth.
-type people struct{ db *store.DB }
+type people struct {
+	db *store.DB
+
+	mu   sync.Mutex
+	told []Asking
+}
 
 func (p *people) Subject(ctx context.Context, user id.User) (Subject, error) {
 	var status string
@@ -117,7 +122,7 @@ func join(t testing.TB, db, engineDB *store.DB, now *clock.Fake) *rig {
 	check(t, ks.Load(t.Context()))
 	check(t, changes.Poll(t.Context()))
 	consents := must(consent.New(consent.Deps{DB: engineDB, Clock: now, Audit: log}))
-	p := &people{engineDB}
+	p := &people{db: engineDB}
 	box := must(outbox.New(outbox.Deps{DB: engineDB, Clock: now, Seal: sealer, Audit: log, Log: slog.New(slog.DiscardHandler)}))
 	told := must(logout.New(logout.Deps{
 		DB: engineDB, Clock: now, Clients: clients, Outbox: box, Kept: 90 * 24 * time.Hour,
@@ -126,6 +131,7 @@ func join(t testing.TB, db, engineDB *store.DB, now *clock.Fake) *rig {
 	e := must(New(Deps{
 		DB: engineDB, Clock: now, Issuer: testIssuer, Keys: ks, Clients: clients, Consents: consents, Subjects: p, Audit: log, Logout: told,
 		Seal: sealer, Log: slog.New(slog.DiscardHandler), Limits: must(ratelimit.New(ratelimit.Deps{DB: engineDB, Clock: now, Key: sealer.Subkey("ratelimit")})),
+		Directory: p, Outbox: box, Ping: fetch.New(fetch.Options{AllowPrivate: true, AllowHTTP: true}),
 		Trust: testTrust(t), Resolver: p, Policy: Policy{DetailTypes: map[string]string{"payment": "Make a payment", "files": "Use files"}},
 	}))
 	return &rig{Engine: e, t: t, db: db, clock: now, clients: clients, keys: ks, secrets: map[id.Client]string{}, people: p, outbox: box}
