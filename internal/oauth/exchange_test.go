@@ -252,6 +252,60 @@ func TestExchange_EndsWithWhoActed(t *testing.T) {
 	})
 }
 
+// Security case TK-42: no exchange takes the binding off a token. Of the client's own tokens, given as subject or as
+// actor, the key is proven (RFC 9449 §5); that of a token of its caller it cannot have.
+func TestExchange_OwnTokensStayBound(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for _, format := range []string{client.FormatJWT, client.FormatOpaque} {
+			as := func(m *client.Metadata) { m.AccessTokenFormat = format }
+			shop := r.shop(as)
+			gateway := r.exchanger(as, shop)
+			p, other := newProver(t), newProver(t)
+			callers, err := r.postProven(shop, exchangeForm(r.code(ask(shop, "scope", "openid read"))), other.proof(r))
+			check(t, err)
+			trade := func(token string, pairs []string, proofs ...string) (*Tokens, error) {
+				form := values(append([]string{"grant_type", client.GrantTokenExchange, "subject_token", token, "subject_token_type", typeAccessToken}, pairs...)...)
+				return r.postProven(gateway, form, proofs...)
+			}
+			plain, err := trade(callers.AccessToken, nil)
+			check(t, err)
+			own, err := trade(callers.AccessToken, nil, p.proof(r))
+			check(t, err)
+			actor, err := r.postProven(gateway, values("grant_type", "client_credentials"), p.proof(r))
+			check(t, err)
+			acting := []string{"actor_token", actor.AccessToken, "actor_token_type", typeAccessToken}
+			elsewhere, err := r.postProven(gateway, values("grant_type", "client_credentials"), other.proof(r))
+			check(t, err)
+			for name, c := range map[string]struct {
+				token string
+				more  []string
+				proof *prover
+				want  string
+			}{
+				"subject without proof":   {own.AccessToken, nil, nil, InvalidDPoPProof},
+				"subject by another key":  {own.AccessToken, nil, &other, InvalidGrant},
+				"subject":                 {own.AccessToken, nil, &p, ""},
+				"actor without proof":     {callers.AccessToken, acting, nil, InvalidDPoPProof},
+				"actor by another key":    {plain.AccessToken, acting, &other, InvalidGrant},
+				"actor":                   {plain.AccessToken, acting, &p, ""},
+				"both":                    {own.AccessToken, acting, &p, ""},
+				"both, of different keys": {own.AccessToken, []string{"actor_token", elsewhere.AccessToken, "actor_token_type", typeAccessToken}, &p, InvalidRequest},
+				"unbound":                 {plain.AccessToken, nil, nil, ""},
+			} {
+				var proofs []string
+				if c.proof != nil {
+					proofs = append(proofs, c.proof.proof(r))
+				}
+				got, err := trade(c.token, c.more, proofs...)
+				if (err == nil) != (c.want == "") || err != nil && AsError(err).Code != c.want || err == nil && c.proof != nil && got.TokenType != "DPoP" {
+					t.Errorf("%s, %s: %+v %v, want %q", format, name, got, err, c.want)
+				}
+			}
+		}
+	})
+}
+
 // A service with pairwise subjects meets the user under its own sub, in the tokens that it is given too
 // (OIDC Core §8.1).
 func TestExchange_Pairwise(t *testing.T) {

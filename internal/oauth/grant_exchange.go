@@ -75,6 +75,7 @@ func (h *exchangeGrant) subject(ctx context.Context, f *flow) (*accessInfo, erro
 	case !demandMet(f.client, a.AMR):
 		return nil, bad.because(errors.New("of a sign-in with one factor, and the application demands two"))
 	case a.Client == f.client.ID:
+		f.held = a.Confirm // its own key or certificate, which it can prove: no exchange takes a binding off
 		return a, nil
 	case !slices.Contains(f.client.Metadata.ExchangeClients, string(a.Client)):
 		return nil, bad.because(errors.New("of a client that is not in token_exchange_clients"))
@@ -104,6 +105,13 @@ func (h *exchangeGrant) actor(ctx context.Context, f *flow, subject *accessInfo)
 		}
 		if a == nil || a.Client != f.client.ID {
 			return refuse(InvalidRequest, "The actor_token is not an active access token of the application.")
+		}
+		switch {
+		case a.Confirm.none():
+		case f.held.none():
+			f.held = a.Confirm
+		case f.held != a.Confirm:
+			return refuse(InvalidRequest, "subject_token and actor_token are bound to different keys.")
 		}
 		if a.User != "" {
 			act.Subject = h.e.subjectOf(f.client, a.User)
