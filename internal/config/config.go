@@ -215,7 +215,7 @@ type OAuth struct {
 	RequestObjects      string            `key:"request_objects" default:"signed" oneof:"off,signed,unsigned" doc:"Request objects (RFC 9101): off; signed ones; or unsigned ones too, for old clients."`
 	RequestURIs         bool              `key:"request_uris" default:"false" doc:"true: request objects are fetched from the addresses that a client registered."`
 	DPoPNonce           bool              `key:"dpop_nonce" default:"false" doc:"true: DPoP proofs must carry a nonce of ours (RFC 9449 §8), which costs clients a second request now and then."`
-	TokenAudience       bool              `key:"token_endpoint_audience" default:"false" doc:"true: client assertions may be made out to the token endpoint instead of the issuer, as clients do that are older than RFC 10070; never those under FAPI."`
+	TokenAudience       bool              `key:"token_endpoint_audience" default:"false" doc:"true: client assertions may be made out to the token endpoint, or that of backchannel authentication, instead of the issuer, as clients do that are older than RFC 10070; never those under FAPI."`
 	SessionManagement   bool              `key:"session_management" default:"true" doc:"false: no check_session_iframe (OIDC Session Management)."`
 	FrontchannelLogout  bool              `key:"frontchannel_logout" default:"true" doc:"false: no hidden frames at sign-out (OIDC Front-Channel Logout)."`
 	DetailTypes         map[string]string `key:"authorization_details_types" doc:"Types of authorization_details (RFC 9396), each with what it allows, in words: {payment_initiation: Start a payment}."`

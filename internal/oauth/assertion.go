@@ -137,21 +137,32 @@ func wrongAlgorithm(c *client.Client, alg string) string {
 }
 
 // audiences are the values of aud that an assertion may have: the issuer. Where the deployment
-// admits clients older than RFC 10070, the token endpoint too, by either of its addresses; never
-// from clients under FAPI (FAPI 2.0 Security Profile §5.3.2.1 no. 8).
+// admits clients older than RFC 10070, the token endpoint too, by either of its addresses, and from
+// those that ask people elsewhere the endpoint where they do (CIBA §7.1); never from clients under
+// FAPI (FAPI 2.0 Security Profile §5.3.2.1 no. 8).
 func (e *Engine) audiences(c *client.Client) []string {
 	out := []string{e.issuer}
-	if e.policy.TokenAudience && !c.Metadata.UnderFAPI() {
-		out = append(out, e.issuer+pathToken)
+	if !e.policy.TokenAudience || c.Metadata.UnderFAPI() {
+		return out
+	}
+	paths := []string{pathToken}
+	if c.AllowsGrant(client.GrantCIBA) {
+		paths = append(paths, pathBackchannel)
+	}
+	for _, path := range paths {
+		out = append(out, e.issuer+path)
 		if e.policy.MTLS != "" {
-			out = append(out, e.policy.MTLS+pathToken)
+			out = append(out, e.policy.MTLS+path)
 		}
 	}
 	return out
 }
 
-// pathToken is where internal/server/oidc mounts the token endpoint.
-const pathToken = "/oauth2/token"
+// Where internal/server/oidc mounts the endpoints.
+const (
+	pathToken       = "/oauth2/token"
+	pathBackchannel = "/oauth2/bc-authorize"
+)
 
 // parseAssertion reads an assertion without trusting it.
 func parseAssertion(text string) (jws *jose.JSONWebSignature, claims *assertionClaims, kid string, err error) {

@@ -152,7 +152,8 @@ func TestAssertion_Algorithms(t *testing.T) {
 }
 
 // TestAssertion_TokenAudience: the token endpoint as audience is for clients older than RFC 10070, where
-// the deployment admits them, and never under FAPI (security case TK-13).
+// the deployment admits them, and never under FAPI (security case TK-13). The endpoint at which people
+// are asked is one as well, for those who may ask (CIBA §7.1).
 func TestAssertion_TokenAudience(t *testing.T) {
 	t.Parallel()
 	r := sqliteRig(t)
@@ -160,8 +161,14 @@ func TestAssertion_TokenAudience(t *testing.T) {
 	jwt := func(m *client.Metadata) { m.AuthMethod, m.JWKS = client.PrivateKeyJWT, k.jwks(t) }
 	plain := r.newClient(client.Machine, jwt)
 	strict := r.newClient(client.Machine, func(m *client.Metadata) { jwt(m); m.Profile = client.ProfileFAPI2 })
+	asking := r.newClient(client.Web, func(m *client.Metadata) { jwt(m); m.GrantTypes = append(m.GrantTypes, client.GrantCIBA) })
 	r.policy.MTLS = "https://mtls.id.test"
 	p := newProver(t)
+	asks := func(c id.Client, aud string) bool {
+		call := asserted(k.assertion(t, r.assertionClaims(c, set("aud", aud)), nil))
+		_, err := r.authenticate(t.Context(), &call)
+		return err == nil
+	}
 	try := func(c id.Client, aud any) error {
 		call := asserted(k.assertion(t, r.assertionClaims(c, set("aud", aud)), nil))
 		_, err := r.Token(t.Context(), proven(call, p.proof(r)))
@@ -179,6 +186,14 @@ func TestAssertion_TokenAudience(t *testing.T) {
 			if got := try(strict, aud) == nil; got != (aud == testIssuer) {
 				t.Errorf("switch %v, FAPI, %s: accepted %v", on, aud, got)
 			}
+		}
+		for _, aud := range []string{testIssuer + pathToken, testIssuer + pathBackchannel, "https://mtls.id.test" + pathBackchannel} {
+			if got := asks(asking, aud); got != on {
+				t.Errorf("switch %v, may ask people, %s: accepted %v", on, aud, got)
+			}
+		}
+		if asks(plain, testIssuer+pathBackchannel) {
+			t.Errorf("switch %v: the backchannel endpoint from a client that has no business there", on)
 		}
 		wantCode(t, try(plain, []string{testIssuer, testIssuer + pathToken}), InvalidClient)
 	}

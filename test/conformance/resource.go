@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -16,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Plans without OpenID have no userinfo to use their tokens at. Theirs is this API: it asks the
@@ -86,9 +89,8 @@ func (r *resource) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if id := req.Header.Get("X-Fapi-Interaction-Id"); id != "" { // FAPI 1 Baseline §6.2.1 no. 11
-		w.Header().Set("X-Fapi-Interaction-Id", id)
-	}
+	// The caller's, or a new one (FAPI 1 Baseline §6.2.1 no. 11).
+	w.Header().Set("X-Fapi-Interaction-Id", cmp.Or(req.Header.Get("X-Fapi-Interaction-Id"), uuid.NewString()))
 	_, _ = io.WriteString(w, `{"accounts":[]}`)
 }
 
