@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"signet/internal/app/apptest"
 	"signet/internal/config"
 	"signet/internal/identity/passkey"
@@ -273,6 +275,9 @@ func TestAbuse_SensitiveActsNeedAFreshSignIn(t *testing.T) {
 		"/account/profile", "/account/sessions", "/account/applications", "/account/security/browsers", "/account/passkeys", // what ends or names something
 		"/account/password",     // asks for the password itself
 		"/account/address/code", // asks for a code from the new address
+		// Lets in an application like the consent page, and like it asks for what the application demands; the
+		// account stays as it is.
+		"/account/requests/{request}",
 	}
 	apptest.Each(t, apptest.Options{Mail: true}, func(t *testing.T, a *apptest.App) {
 		person := a.Person(t)
@@ -293,7 +298,7 @@ func TestAbuse_SensitiveActsNeedAFreshSignIn(t *testing.T) {
 				continue
 			}
 			ask := func(cookies map[string]string) (int, bool) {
-				req := post(t, a, strings.ReplaceAll(r.Path, "{passkey}", key.ID), url.Values{})
+				req := post(t, a, strings.NewReplacer("{passkey}", key.ID, "{request}", uuid.NewString()).Replace(r.Path), url.Values{})
 				for name, value := range cookies {
 					req.AddCookie(&http.Cookie{Name: name, Value: value})
 				}
