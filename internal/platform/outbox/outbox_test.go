@@ -321,7 +321,7 @@ func TestDeliver_OutageOfTwoHours(t *testing.T) {
 		p.got, p.fail = nil, nil
 		p.mu.Unlock()
 		up := p.clock.Now()
-		for p.clock.Now().Before(up.Add(longest + longest/5)) {
+		for !p.clock.Now().After(up.Add(longest + longest/5)) { // the longest pause ends just before
 			if _, err := p.Deliver(t.Context()); err != nil {
 				t.Fatal(err)
 			}
