@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,5 +57,28 @@ func TestPost_Guarded(t *testing.T) {
 	began := time.Now()
 	if _, err := slow.Post(t.Context(), "https://example.com/", url.Values{}); err == nil || time.Since(began) > long {
 		t.Error("waits for ever")
+	}
+}
+
+// A document goes the same way as a form, with what the caller puts into the head.
+func TestPostJSON(t *testing.T) {
+	t.Parallel()
+	c, nw, _ := serve(t, long, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || string(body) != `{"a":1}` || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Authorization") != "Bearer x" {
+			t.Errorf("%s %s %v", r.Method, body, r.Header)
+		}
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(http.StatusFound)
+	})
+	status, err := c.PostJSON(t.Context(), "https://example.com/ciba", http.Header{"Authorization": {"Bearer x"}}, []byte(`{"a":1}`))
+	if err != nil || status != http.StatusFound || nw.count() != 1 {
+		t.Errorf("%d %v, %d connections", status, err, nw.count())
+	}
+	if _, err := c.PostJSON(t.Context(), "https://example.com/", nil, nil); err == nil {
+		t.Error("a post without a document")
+	}
+	if _, err := c.PostJSON(t.Context(), "https://127.0.0.1/", nil, []byte(`{}`)); err == nil || nw.count() != 1 {
+		t.Errorf("into our network: %v", err)
 	}
 }
