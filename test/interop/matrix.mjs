@@ -26,6 +26,8 @@ export const flows = [
   ['rar', 'Rich authorization request', 'RFC 9396'],
   ['encryption', 'Encrypted ID token', 'RFC 7516'],
   ['device', 'Device authorization grant', 'RFC 8628'],
+  ['ciba', 'Backchannel authentication (CIBA), polled', 'OpenID Connect CIBA Core 1.0'],
+  ['ciba_ping', 'Backchannel authentication (CIBA), pinged', 'OpenID Connect CIBA Core 1.0 §10.2'],
   ['token_exchange', 'Token exchange', 'RFC 8693'],
   ['jwt_bearer', 'Assertion of another issuer as a grant', 'RFC 7523 §2.1'],
   ['registration', 'Dynamic client registration', 'RFC 7591, RFC 7592'],

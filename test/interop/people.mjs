@@ -46,6 +46,18 @@ export class Visitor extends Person {
     throw new Error(`the device was not confirmed at ${this.url} (${this.status}):\n${this.html}`)
   }
 
+  /** Answers the newest question of an application that asked from elsewhere (CIBA): allow or deny. */
+  async answerAsked (answer, message) {
+    const place = `${this.issuer}/account/requests`
+    await this.visit(place)
+    if (/name="identifier"/.test(this.html)) await this.submit({ identifier: email, password })
+    const newest = [...this.html.matchAll(/href="(\/account\/requests\/[^"]+)"/g)].at(-1)?.[1]
+    if (!newest) throw new Error(`nobody asks at ${this.url} (${this.status}):\n${this.html}`)
+    await this.visit(new URL(newest, place))
+    if (message && !this.html.includes(`>${message}<`)) throw new Error(`${message} is not shown at ${this.url} (${this.status}):\n${this.html}`)
+    await this.submit({}, ['answer', answer])
+  }
+
   /** Signs out at the provider; where it leads to. */
   async leave (url) { return await this.visit(url) ?? await this.submit({}, ['answer', 'leave']) }
 }

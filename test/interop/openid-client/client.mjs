@@ -5,6 +5,7 @@ import { secret } from '../rig.mjs'
 const grants = ['authorization_code', 'refresh_token']
 const device = 'urn:ietf:params:oauth:grant-type:device_code'
 const bearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+const ciba = 'urn:openid:params:grant-type:ciba'
 const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 export const client = {
@@ -13,18 +14,29 @@ export const client = {
   version: () => JSON.parse(readFileSync(new URL('package.json', import.meta.url))).dependencies['openid-client'],
   flows: [
     'code', 'public', 'form_post', 'hybrid', 'implicit', 'claims', 'userinfo_jwt', 'refresh', 'private_key_jwt', 'client_secret_jwt', 'client_credentials',
-    'introspection', 'revocation', 'par', 'jar', 'jarm', 'dpop', 'fapi', 'message_signing', 'rar', 'encryption', 'device', 'token_exchange', 'jwt_bearer',
+    'introspection', 'revocation', 'par', 'jar', 'jarm', 'dpop', 'fapi', 'message_signing', 'rar', 'encryption', 'device', 'ciba', 'ciba_ping',
+    'token_exchange', 'jwt_bearer',
     'registration', 'logout'
   ],
 
-  config ({ callback, bye, audience, jwks }) {
+  front: true,
+  /** The place where the provider says that a person has decided (CIBA §10.2). */
+  answer (rig, req, res) {
+    rig.pinged?.(req)
+    res.writeHead(204).end()
+    return true
+  },
+
+  config ({ callback, bye, audience, jwks, front }) {
     const web = (id, more = {}, metadata) => ({
       id, name: id, kind: 'web', secret, redirect_uris: [callback], post_logout_redirect_uris: [bye], grant_types: grants,
       scopes: ['openid', 'profile', 'email', 'offline_access', 'orders.read'], audiences: [audience], ...more, ...(metadata && { metadata })
     })
     const keyed = { secret: undefined, token_endpoint_auth_method: 'private_key_jwt', jwks }
     const bank = { ...keyed, redirect_uris: [callback.replace('http:', 'https:')] }
+    const asker = (id, metadata) => web(id, { redirect_uris: undefined, post_logout_redirect_uris: undefined, grant_types: [ciba, 'refresh_token'] }, metadata)
     return {
+      ciba: { interval: '1s' },
       oauth: { legacy_response_types: true, authorization_details_types: { payment_initiation: 'Start a payment' } },
       registration: { mode: 'token' },
       jwt_issuers: [{ name: 'ci', issuer: 'https://ci.example.com', jwks: { keys: jwks.keys.filter((key) => key.kid === 'interop-1') }, subject: 'email' }],
@@ -47,6 +59,8 @@ export const client = {
         web('deploy', { first_party: true, grant_types: ['authorization_code', bearer], scopes: ['openid', 'orders.read'] }, { jwt_bearer_issuers: ['ci'] }),
         web('hybrid', { response_types: ['code id_token'], grant_types: [...grants, 'implicit'] }),
         { id: 'tv', name: 'Television', kind: 'native', grant_types: [device, 'refresh_token'], scopes: ['openid', 'profile', 'email', 'offline_access'] },
+        asker('asker'),
+        asker('pinged', { backchannel_token_delivery_mode: 'ping', backchannel_client_notification_endpoint: `${front}/ping` }),
         web('exchanger', { grant_types: [exchange], redirect_uris: undefined, post_logout_redirect_uris: undefined, scopes: ['orders.read'] }, { token_exchange_clients: ['web'] })
       ]
     }

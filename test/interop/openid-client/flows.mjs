@@ -1,5 +1,6 @@
 // What most applications do.
 import assert from 'node:assert/strict'
+import { json } from 'node:stream/consumers'
 import * as oidc from 'openid-client'
 import { audience, bye, callback, secret } from '../rig.mjs'
 import { jwt } from '../keys.mjs'
@@ -89,6 +90,35 @@ export async function run (rig) {
     const person = rig.person()
     await person.allowDevice(second.verification_uri_complete, second.user_code)
     assert.ok((await oidc.pollDeviceAuthorizationGrant(config, second)).id_token, 'by verification_uri_complete')
+  }, { seconds: 90 })
+
+  await flow('ciba', async () => {
+    const config = await discover('asker')
+    const asked = await oidc.initiateBackchannelAuthentication(config, { scope, login_hint: email, binding_message: 'W4SCT' })
+    const polling = oidc.pollBackchannelAuthenticationGrant(config, asked)
+    polling.catch(() => {})
+    const person = rig.person()
+    await person.answerAsked('allow', 'W4SCT')
+    const tokens = await polling
+    await knows(config, tokens)
+    assert.ok((await oidc.refreshTokenGrant(config, tokens.refresh_token)).access_token)
+
+    const again = await oidc.initiateBackchannelAuthentication(config, { scope: 'openid', id_token_hint: tokens.id_token })
+    await person.answerAsked('deny')
+    await assert.rejects(oidc.pollBackchannelAuthenticationGrant(config, again), { error: 'access_denied' })
+    await assert.rejects(oidc.initiateBackchannelAuthentication(config, { scope, login_hint: 'nobody@example.com' }), { error: 'unknown_user_id' })
+  }, { seconds: 90 })
+
+  await flow('ciba_ping', async () => {
+    const config = await discover('pinged')
+    const token = oidc.randomState()
+    const pinged = new Promise((resolve) => {
+      rig.pinged = async (req) => resolve({ authorization: req.headers.authorization, body: await json(req) })
+    })
+    const asked = await oidc.initiateBackchannelAuthentication(config, { scope, login_hint: email, client_notification_token: token })
+    await rig.person().answerAsked('allow')
+    assert.deepEqual(await pinged, { authorization: `Bearer ${token}`, body: { auth_req_id: asked.auth_req_id } })
+    await knows(config, await oidc.pollBackchannelAuthenticationGrant(config, asked))
   }, { seconds: 90 })
 
   await flow('token_exchange', async () => {
