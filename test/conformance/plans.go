@@ -92,7 +92,7 @@ var groups = []group{
 		},
 	},
 	{
-		name: "ciba", about: "with applications that ask somebody elsewhere, often and without much time, certificates, and client assertions made out to endpoints",
+		name: "CIBA", about: "with applications that ask somebody elsewhere, often and without much time, certificates, and client assertions made out to endpoints",
 		settings: map[string]any{
 			"mtls":  certificates,
 			"ciba":  map[string]any{"lifetime": "1m", "prompts": 1000},
