@@ -459,6 +459,13 @@ func TestKinds_HaveTheirTemplates(t *testing.T) {
 			t.Errorf("%s: %d templates for %d mails, %v", tag, len(files), len(kinds), err)
 		}
 	}
+	ours, err := loadTemplates(Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.try(); err != nil {
+		t.Error(err)
+	}
 }
 
 // docs/mail.md has every mail with its fields.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -47,7 +48,24 @@ type locale struct {
 	plain     map[string]string // sentences without placeholders, the common case
 }
 
+// loadTexts returns the sentences, for people whose wishes nobody speaks in the language fallback.
 func loadTexts(fallback string) (*texts, error) {
+	all, err := parsedTexts()
+	if err != nil {
+		return nil, err
+	}
+	if fallback == "" {
+		fallback = languages[0].tag.String()
+	}
+	t := *all
+	if t.fallback = t.byTag[fallback]; t.fallback == nil {
+		return nil, fmt.Errorf("pages: no language %q; there are %s", fallback, strings.Join(tagNames(), ", "))
+	}
+	return &t, nil
+}
+
+// parsedTexts reads the sentences once: they are the same for every instance in a process.
+var parsedTexts = sync.OnceValues(func() (*texts, error) {
 	bundle := i18n.NewBundle(languages[0].tag)
 	bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
 	t := &texts{byTag: map[string]*locale{}}
@@ -76,15 +94,9 @@ func loadTexts(fallback string) (*texts, error) {
 	for _, loc := range t.byTag {
 		loc.localizer = i18n.NewLocalizer(bundle, loc.tag)
 	}
-	if fallback == "" {
-		fallback = languages[0].tag.String()
-	}
-	if t.fallback = t.byTag[fallback]; t.fallback == nil {
-		return nil, fmt.Errorf("pages: no language %q; there are %s", fallback, strings.Join(tagNames(), ", "))
-	}
 	t.matcher = language.NewMatcher(tags)
 	return t, nil
-}
+})
 
 // sentences reads all files of a language. No key may stand in two of them.
 func sentences(tag string) (map[string]any, error) {
