@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"net/url"
 	"slices"
+	"strings"
 
 	"signet/internal/oauth/client"
 	"signet/internal/platform/id"
@@ -29,12 +31,25 @@ func sectorOf(c *client.Client) string {
 	switch {
 	case slices.Contains(loopbackHosts, host): // which programs use it together says nothing about whose they are
 		host = ""
-	case c.Metadata.Quarantined && c.AllowsGrant(client.GrantDeviceCode):
-		// Only what arrives at its redirect URI is a client's proof of the host, and devices have none.
+	case unproven(c, host):
 		host = ""
 	}
 	// A client without a host is a sector of its own; no host may be called so.
 	return cmp.Or(host, "client:"+string(c.ID))
+}
+
+// unproven reports whether a client that no operator looked at only says that it lives at the host: what
+// arrives at its redirect URI is its proof, and devices (RFC 8628) and who asks elsewhere (CIBA) have none.
+// A document proves the host that it stands at.
+func unproven(c *client.Client, host string) bool {
+	if !c.AllowsGrant(client.GrantDeviceCode) && !c.AllowsGrant(client.GrantCIBA) {
+		return false
+	}
+	if c.ManagedBy != client.ManagedByDocument {
+		return c.Metadata.Quarantined
+	}
+	u, err := url.Parse(string(c.ID))
+	return err != nil || !strings.EqualFold(u.Hostname(), host)
 }
 
 // pseudonym is the sub of a user in a sector; everybody's public sub is the user's id.

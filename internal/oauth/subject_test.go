@@ -178,6 +178,30 @@ func TestPairwise_ForeignHost(t *testing.T) {
 			t.Errorf("quarantined %v: sub %v, %v at the host", quarantined, sub, subs[0])
 		}
 	}
+	// Nor who asks them elsewhere (CIBA), nor a document of another host.
+	here := client.Metadata{RedirectURIs: []string{"https://shop.rp.test/cb"}}
+	here.SubjectType = "pairwise"
+	for _, test := range []struct {
+		id          id.Client
+		grant       string
+		by          string
+		quarantined bool
+		proven      bool
+	}{
+		{"a", client.GrantCIBA, client.ManagedByItself, true, false},
+		{"a", client.GrantCIBA, client.ManagedByItself, false, true},
+		{"a", client.GrantAuthorizationCode, client.ManagedByItself, true, true},
+		{"https://thief.test/app", client.GrantCIBA, client.ManagedByDocument, false, false},
+		{"https://thief.test/app", client.GrantDeviceCode, client.ManagedByDocument, false, false},
+		{"https://thief.test/app", client.GrantAuthorizationCode, client.ManagedByDocument, false, true},
+		{"https://Shop.rp.test/app", client.GrantDeviceCode, client.ManagedByDocument, false, true},
+	} {
+		c := &client.Client{ID: test.id, ManagedBy: test.by, Metadata: here}
+		c.Metadata.GrantTypes, c.Metadata.Quarantined = []string{test.grant}, test.quarantined
+		if sector := sectorOf(c); (sector == "shop.rp.test") != test.proven {
+			t.Errorf("%+v: sector %q", test, sector)
+		}
+	}
 }
 
 // TestPairwise_Audit: the record names the account, not what an application calls it.
