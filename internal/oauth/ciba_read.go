@@ -62,6 +62,9 @@ func (e *Engine) readCIBA(ctx context.Context, c *client.Client, form url.Values
 	if ask.Message, err = readMessage(form.Get("binding_message")); err != nil {
 		return nil, err
 	}
+	if err := recognizable(c, ask); err != nil {
+		return nil, err
+	}
 	if ask.lifetime, err = e.readExpiry(form); err != nil {
 		return nil, err
 	}
@@ -72,13 +75,26 @@ func (e *Engine) readCIBA(ctx context.Context, c *client.Client, form url.Values
 	return ask, nil
 }
 
-// readMessage takes what can be shown and compared: no invisible characters, and none that turn the
-// direction of writing (CIBA §7.1, §13).
+// readMessage takes what can be shown and compared: no invisible characters, some of which Unicode counts
+// among the letters, and none that turn the direction of writing (CIBA §7.1, §13).
 func readMessage(text string) (string, error) {
-	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxMessage || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", refuse(InvalidBindingMessage, "binding_message must be printable, and no longer than "+strconv.Itoa(maxMessage)+" characters.")
+	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxMessage || strings.ContainsFunc(text, unseen) || text != strings.TrimSpace(text) {
+		return "", refuse(InvalidBindingMessage, "binding_message must be printable, without spaces at its ends, and no longer than "+strconv.Itoa(maxMessage)+" characters.")
 	}
 	return text, nil
+}
+
+func unseen(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == '\u2800' // the empty pattern of Braille
+}
+
+// recognizable demands of clients under FAPI something by which the person tells this request from another's
+// (FAPI-CIBA §5.2.2 no. 2): a message, or what is to be authorized in detail.
+func recognizable(c *client.Client, ask *cibaAsk) error {
+	if c.Metadata.UnderFAPI() && ask.Message == "" && len(ask.Details) == 0 {
+		return refuse(InvalidRequest, "This application must send a binding_message or authorization_details.")
+	}
+	return nil
 }
 
 // readExpiry holds a requested lifetime within the bounds of the deployment (CIBA §7.1).

@@ -121,7 +121,7 @@ func TestCIBASigned_Refuses(t *testing.T) {
 	})
 }
 
-// Under a FAPI profile requests are signed, in its algorithms (FAPI-CIBA §5.2.2); others may sign without
+// Under a FAPI profile requests are signed, in its algorithms, and can be told apart (FAPI-CIBA §5.2.2); others may sign without
 // having registered an algorithm.
 func TestCIBASigned_Profile(t *testing.T) {
 	t.Parallel()
@@ -141,6 +141,13 @@ func TestCIBASigned_Profile(t *testing.T) {
 		}
 		wantCode(t, send(askForm(r)), InvalidRequest)
 		check(t, send(values("request", k.requestObject(t, r.signedAsk(c, nil)))))
+		// What the person compares it by is demanded under FAPI (FAPI-CIBA §5.2.2 no. 2).
+		err := send(values("request", k.requestObject(t, r.signedAsk(c, set("binding_message", nil)))))
+		if must(r.clients.Recorded(t.Context(), c)).Metadata.UnderFAPI() {
+			wantCode(t, err, InvalidRequest)
+		} else {
+			check(t, err)
+		}
 	}
 	free := r.signer(k, func(m *client.Metadata) { m.CIBARequestAlg = "" })
 	_, err := r.trySigned(free, k.requestObject(t, r.signedAsk(free, nil)))

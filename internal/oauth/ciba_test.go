@@ -77,17 +77,7 @@ func TestCIBA_Polling(t *testing.T) {
 	each(t, func(r *rig) {
 		c := r.bank(nil)
 		a := r.askSomebody(c)
-		for _, step := range []struct {
-			wait time.Duration
-			want string
-		}{
-			{0, AuthorizationPending}, {time.Second, SlowDown}, {6 * time.Second, SlowDown}, {15 * time.Second, AuthorizationPending},
-			{14 * time.Second, SlowDown}, {20 * time.Second, AuthorizationPending},
-		} {
-			r.clock.Advance(step.wait)
-			_, err := r.pollAsked(c, a.AuthReqID)
-			wantCode(t, err, step.want)
-		}
+		r.slowedDown(func() (*Tokens, error) { return r.pollAsked(c, a.AuthReqID) })
 		denied := r.askSomebody(c)
 		check(t, r.answerAsked(r.user, false))
 		_, err := r.pollAsked(c, denied.AuthReqID)
@@ -195,6 +185,9 @@ func TestCIBA_Refuses(t *testing.T) {
 			{InvalidBindingMessage, []string{"binding_message", strings.Repeat("가", maxMessage+1)}},
 			{InvalidBindingMessage, []string{"binding_message", "a\nb"}}, {InvalidBindingMessage, []string{"binding_message", "a\u202eb"}},
 			{InvalidBindingMessage, []string{"binding_message", "a\u200bb"}}, {InvalidBindingMessage, []string{"binding_message", "a\xff"}},
+			{InvalidBindingMessage, []string{"binding_message", " "}}, {InvalidBindingMessage, []string{"binding_message", "a "}},
+			{InvalidBindingMessage, []string{"binding_message", "\u3164"}}, {InvalidBindingMessage, []string{"binding_message", "a\u115fb"}},
+			{InvalidBindingMessage, []string{"binding_message", "a\ufe0f"}}, {InvalidBindingMessage, []string{"binding_message", "\u2800"}},
 			{InvalidRequest, []string{"requested_expiry", "0"}}, {InvalidRequest, []string{"requested_expiry", "-5"}},
 			{InvalidRequest, []string{"requested_expiry", "soon"}}, {InvalidRequest, []string{"requested_expiry", "99999999999"}},
 			{InvalidRequest, []string{"request", "x.y.z"}},
