@@ -3,11 +3,9 @@ package oauth
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"signet/internal/oauth/client"
-	"signet/internal/platform/audit"
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/store"
@@ -73,41 +71,16 @@ func (e *Engine) scanAsked(r store.Row) (*Asked, error) {
 	return a, nil
 }
 
-// DecideAsked takes the person's answer: the first one counts, of any number at once (security case CB-02). A
-// yes writes consent, grant and decision in one transaction; either answer puts the application's ping into
-// it. The grant belongs to no browser session: the application is not in the browser that approved it.
+// DecideAsked takes the person's answer: the first one counts, of any number at once (security case CB-02).
+// Either answer puts the application's ping into its transaction. The grant belongs to no browser session: the
+// application is not in the browser that approved it.
 func (e *Engine) DecideAsked(ctx context.Context, a *Asked, l Login, allow bool) error {
 	grant := &looseGrant{
 		id: id.Grant(id.New()), client: a.Client, login: l, scopes: a.ask.Scopes, resources: a.ask.Resources,
 		params: grantParams{Details: a.ask.Details}, codeEnd: a.ExpiresAt,
 	}
-	decided, gid := "denied", ""
-	if allow {
-		decided, gid = "approved", string(grant.id)
-		if err := e.prepareLoose(ctx, grant, client.GrantCIBA); err != nil {
-			return err
-		}
-	}
-	err := e.db.InTx(ctx, func(ctx context.Context) error {
-		err := e.db.Q(ctx).QueryRow(ctx, sqlDecideCIBA, a.ID, decided, string(l.User), gid, store.Micros(e.clock.Now())).Scan(&grant.code)
-		if isNoRows(err) {
-			return errs.New(errs.NotFound, KeyNotAsked, errors.New("decided before, expired, or another account's"))
-		}
-		if err != nil {
-			return err
-		}
-		if allow {
-			if err := e.approveLoose(ctx, grant); err != nil {
-				return err
-			}
-		}
-		if err := e.notify(ctx, a); err != nil {
-			return err
-		}
-		return e.audit.Record(ctx, audit.Event{
-			Action: "ciba." + decided, Result: audit.OK, Actor: string(l.User), Target: string(l.User), Client: a.Client,
-			Detail: map[string]string{"grant": gid},
-		})
+	return e.settle(ctx, grant, allow, answer{
+		row: a.ID, sql: sqlDecideCIBA, grantType: client.GrantCIBA, name: "ciba", gone: KeyNotAsked,
+		also: func(ctx context.Context) error { return e.notify(ctx, a) },
 	})
-	return errs.Wrap("decide request", err)
 }

@@ -59,6 +59,22 @@ func (r *rig) loginOf(user id.User) Login {
 	return l
 }
 
+// slowedDown polls too fast now and then: each time the interval grows, lastingly.
+func (r *rig) slowedDown(poll func() (*Tokens, error)) {
+	r.t.Helper()
+	for _, step := range []struct {
+		wait time.Duration
+		want string
+	}{
+		{0, AuthorizationPending}, {time.Second, SlowDown}, {6 * time.Second, SlowDown}, {15 * time.Second, AuthorizationPending},
+		{14 * time.Second, SlowDown}, {20 * time.Second, AuthorizationPending},
+	} {
+		r.clock.Advance(step.wait)
+		_, err := poll()
+		wantCode(r.t, err, step.want)
+	}
+}
+
 // RFC 8628 §3: the whole way, with what it leaves behind.
 func TestDevice_Flow(t *testing.T) {
 	t.Parallel()
@@ -108,17 +124,7 @@ func TestDevice_Polling(t *testing.T) {
 	each(t, func(r *rig) {
 		c := r.tv(nil)
 		d := r.startDevice(c)
-		for _, step := range []struct {
-			wait time.Duration
-			want string
-		}{
-			{0, AuthorizationPending}, {time.Second, SlowDown}, {6 * time.Second, SlowDown}, {15 * time.Second, AuthorizationPending},
-			{14 * time.Second, SlowDown}, {20 * time.Second, AuthorizationPending},
-		} {
-			r.clock.Advance(step.wait)
-			_, err := r.poll(c, d.DeviceCode)
-			wantCode(t, err, step.want)
-		}
+		r.slowedDown(func() (*Tokens, error) { return r.poll(c, d.DeviceCode) })
 		denied := r.startDevice(c)
 		check(t, r.decide(r.user, denied.UserCode, false))
 		_, err := r.poll(c, denied.DeviceCode)

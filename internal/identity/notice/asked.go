@@ -7,7 +7,6 @@ import (
 	"signet/internal/platform/errs"
 	"signet/internal/platform/id"
 	"signet/internal/platform/mail"
-	"signet/internal/platform/store"
 )
 
 // Question is an application's request that waits for somebody.
@@ -21,15 +20,8 @@ type Question struct {
 // that ctx carries. The page behind the link is for the person's own session alone, so the link opens
 // nothing; and the mail says nothing that the application could choose but its name.
 func (s *Service) Asked(ctx context.Context, user id.User, q Question) error {
-	store.MustTx(ctx)
-	if !s.d.Mail.Enabled() {
-		return nil
-	}
-	to, err := s.d.Accounts.Contact(ctx, user)
-	if errs.Is(err, errs.NotFound) || err == nil && len(to.Verified) == 0 {
-		return nil
-	}
-	if err != nil {
+	to, err := s.reach(ctx, user)
+	if err != nil || len(to.Verified) == 0 {
 		return errs.Wrap("ask somebody", err)
 	}
 	return errs.Wrap("ask somebody", s.d.Mail.Send(ctx, mail.Message{

@@ -100,15 +100,8 @@ func (s *Service) SendFactor(ctx context.Context, user id.User, factor string, f
 }
 
 func (s *Service) send(ctx context.Context, user id.User, about payload, data map[string]any) error {
-	store.MustTx(ctx)
-	if !s.d.Mail.Enabled() {
-		return nil
-	}
-	to, err := s.d.Accounts.Contact(ctx, user)
-	if errs.Is(err, errs.NotFound) || err == nil && len(to.Verified) == 0 {
-		return nil
-	}
-	if err != nil {
+	to, err := s.reach(ctx, user)
+	if err != nil || len(to.Verified) == 0 {
 		return errs.Wrap("send notice", err)
 	}
 	about.To = to.Verified
@@ -131,6 +124,20 @@ func (s *Service) send(ctx context.Context, user id.User, about payload, data ma
 		}
 	}
 	return nil
+}
+
+// reach says where a mail of the caller's transaction goes; nowhere while mail is off, and to who is not there
+// any more.
+func (s *Service) reach(ctx context.Context, user id.User) (Contact, error) {
+	store.MustTx(ctx)
+	if !s.d.Mail.Enabled() {
+		return Contact{}, nil
+	}
+	to, err := s.d.Accounts.Contact(ctx, user)
+	if errs.Is(err, errs.NotFound) {
+		return Contact{}, nil
+	}
+	return to, err
 }
 
 // NewSignIn tells of a sign-in in a browser that the account does not know.

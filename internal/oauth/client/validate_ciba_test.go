@@ -24,7 +24,9 @@ func TestValidate_CIBA(t *testing.T) {
 		}},
 		{"", "", Web, func(m *Metadata) { m.CIBADelivery, m.CIBANotification = DeliverPing, "http://127.0.0.1:8080/ciba" }},
 		{"", "", Web, func(m *Metadata) { m.CIBARequestAlg, m.JWKS = "ES256", keys }},
-		{"", "", Web, func(m *Metadata) { m.GrantTypes, m.RedirectURIs, m.ResponseTypes = []string{GrantCIBA, GrantRefreshToken}, nil, nil }},
+		{"", "", Web, func(m *Metadata) {
+			m.GrantTypes, m.RedirectURIs, m.ResponseTypes = []string{GrantCIBA, GrantRefreshToken}, nil, nil
+		}},
 		{"", "", Web, func(m *Metadata) {
 			m.GrantTypes, m.RedirectURIs, m.ResponseTypes = []string{GrantCIBA, GrantRefreshToken}, nil, nil
 			m.Profile, m.AuthMethod, m.JWKS = ProfileFAPI2, PrivateKeyJWT, keys

@@ -188,7 +188,7 @@ func (p *Pages) askedView(r *http.Request, q *question, apis *client.APIs) *view
 	v := p.view(r, m.loc, "asked.confirm")
 	v.App = appView(q.client, knownHost(q.client))
 	v.Data = confirmation{
-		Code: a.Message, Seen: seenAsked(q), Who: personOf(m.account),
+		Code: a.Message, Seen: seenAsked(q), Allow: m.loc.T("consent.allow"), Who: personOf(m.account),
 		wish: p.wishOf(m, q.client, apis, a.Scopes, a.Resources, a.Details),
 		Facts: []fact{
 			{m.loc.T("asked.at"), m.loc.instant(a.CreatedAt).Text},

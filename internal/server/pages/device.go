@@ -167,6 +167,7 @@ func demands(meta client.Metadata, target string) signin.Local {
 // confirmation is what a page shows on which somebody lets in an application that is elsewhere.
 type confirmation struct {
 	Code, Seen string // Code is to be compared with what the application shows
+	Allow      string // the yes
 	Facts      []fact
 	Who        person
 	wish
@@ -230,7 +231,7 @@ func (p *Pages) confirmDeviceView(r *http.Request, m *member, d *oauth.DeviceReq
 	v.Path = deviceTarget(d.UserCode) // where a switch of language leads back to
 	v.App = appView(c, knownHost(c))
 	v.Data = confirmation{
-		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Who: personOf(m.account),
+		Code: oauth.ShowUserCode(d.UserCode), Seen: seenDevice(m, d), Allow: m.loc.T("device.allow"), Who: personOf(m.account),
 		wish: p.wishOf(m, c, apis, d.Scopes, d.Resources, d.Details),
 		Facts: []fact{
 			{m.loc.T("device.at"), m.loc.instant(d.CreatedAt).Text},
