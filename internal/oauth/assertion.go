@@ -105,7 +105,7 @@ func (e *Engine) authenticateAssertion(ctx context.Context, h http.Header, cr cr
 		}
 		return nil, badClient(h, err.Error())
 	}
-	if err := e.boundMarks(ctx, c); err != nil {
+	if err := e.boundMarks(ctx, c, ""); err != nil {
 		return nil, err
 	}
 	var spent string

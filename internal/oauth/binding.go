@@ -75,7 +75,7 @@ func (e *Engine) bind(ctx context.Context, f *flow) error {
 	if p == nil {
 		return nil
 	}
-	return e.spendProof(ctx, f.client, p)
+	return e.spendProof(ctx, f.client, f.grant.User, p)
 }
 
 // byCertificate reports whether tokens are bound to the certificate: the client asked for that at
@@ -142,7 +142,7 @@ func (e *Engine) demandProof(ctx context.Context, call *Call, token string, a *a
 	if err := p.fits(c); err != nil {
 		return err
 	}
-	return e.spendProof(ctx, c, p)
+	return e.spendProof(ctx, c, a.User, p)
 }
 
 // atResource is how a protected resource says it: 401 with a challenge (RFC 9449 §7.1, §9).
@@ -161,7 +161,7 @@ func (e *Engine) provePush(ctx context.Context, call *Call, c *client.Client) (j
 	if err := p.fits(c); err != nil {
 		return "", err
 	}
-	return p.jkt, e.spendProof(ctx, c, p)
+	return p.jkt, e.spendProof(ctx, c, "", p)
 }
 
 // checkBinding reads dpop_jkt (RFC 9449 §10), and the proof of a pushed request: they must agree.

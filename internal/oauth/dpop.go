@@ -190,12 +190,13 @@ func (p *proof) fits(c *client.Client) error {
 }
 
 // spendProof admits a proof once, at any number of instances (RFC 9449 §11.1): one insert decides.
-// It is called last, when the proof has served; until then anybody could fill the table.
-func (e *Engine) spendProof(ctx context.Context, c *client.Client, p *proof) error {
+// It is called last, when the proof has served; until then anybody could fill the table. user is whom the
+// request is for, if there is one: the mark counts as that user's, too (boundMarks).
+func (e *Engine) spendProof(ctx context.Context, c *client.Client, user id.User, p *proof) error {
 	if p.spent {
 		return nil
 	}
-	if err := e.boundMarks(ctx, c); err != nil {
+	if err := e.boundMarks(ctx, c, user); err != nil {
 		return err
 	}
 	mark := "dpop:" + id.Digest(p.jkt+"\x00"+p.path+"\x00"+p.jti)

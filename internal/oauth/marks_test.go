@@ -1,10 +1,12 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 	"testing"
 
 	"signet/internal/oauth/client"
+	"signet/internal/platform/audit"
 	"signet/internal/platform/id"
 )
 
@@ -73,4 +75,41 @@ func TestMarks_OfProofs(t *testing.T) {
 	if _, err := r.postProven(known, exchangeForm(r.code(ask(known))), p.proof(r)); err != nil {
 		t.Errorf("an operator's: %v", err)
 	}
+}
+
+// TestMarks_NobodyElses, security case RG-13: where the client proves nothing of itself, neither who pushes in its
+// name nor one of its users takes away what its other users need.
+func TestMarks_NobodyElses(t *testing.T) {
+	t.Parallel()
+	r := sqliteRig(t)
+	c := r.newClient(client.SPA, func(m *client.Metadata) { m.Quarantined = true })
+	from := func(ip string) context.Context { return audit.WithSource(t.Context(), audit.Source{IP: ip}) }
+	push := func(ctx context.Context) error {
+		h, form := r.as(c, ask(c))
+		_, err := r.Push(ctx, proven(post(h, form), newProver(t).proof(r)))
+		return err
+	}
+	for range markBudget.Limit {
+		check(t, push(from("192.0.2.1")))
+	}
+	if err := push(from("192.0.2.1")); AsError(err).Status != http.StatusTooManyRequests {
+		t.Errorf("one too many: %v", err)
+	}
+	p := newProver(t)
+	greedy, err := r.postProven(c, exchangeForm(r.code(ask(c))), p.proof(r))
+	if err != nil {
+		t.Fatalf("a user, after a stranger pushed in the client's name: %v", err)
+	}
+	for range markBudget.Limit - 1 {
+		check(t, r.userinfo("DPoP", greedy.AccessToken, &p))
+	}
+	if out := AsError(r.userinfo("DPoP", greedy.AccessToken, &p)); out.Status != http.StatusTooManyRequests {
+		t.Errorf("one too many: %+v", out)
+	}
+	r.user = r.newUser()
+	r.session = r.newSession(r.user)
+	if _, err := r.postProven(c, exchangeForm(r.code(ask(c))), p.proof(r)); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	check(t, push(from("198.51.100.1")))
 }
