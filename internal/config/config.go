@@ -256,6 +256,7 @@ type CIBA struct {
 	MaxLifetime time.Duration `key:"max_lifetime" default:"1h" min:"1m" max:"24h" doc:"The longest time that an application may ask for."`
 	Interval    time.Duration `key:"interval" default:"5s" min:"1s" max:"1m" doc:"How often an application may ask for the decision."`
 	Prompts     int           `key:"prompts" default:"12" min:"1" max:"10000" doc:"How often one application may ask one person in an hour; all applications together three times that."`
+	Misses      int           `key:"misses" default:"60" min:"1" max:"100000" doc:"How many hints of one application may name nobody in an hour; then none is looked at. Raise it with the number of people who type their name into the application."`
 	Registered  bool          `key:"registered_clients" default:"false" doc:"true: applications that register themselves may have the grant type, too. Whoever can register can then ask people."`
 }
 

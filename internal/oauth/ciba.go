@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type CIBATerms struct {
 	MaxLifetime time.Duration // that one may ask for; 0 means 1 h
 	Interval    time.Duration // between two polls; 0 means 5 s
 	Prompts     int           // of one application to one person in an hour; 0 means 12
+	Misses      int           // hints of one application in an hour that name nobody; 0 means 60
 	// Registered admits applications in quarantine, which nobody here has looked at.
 	Registered bool
 }
@@ -32,9 +34,7 @@ type CIBATerms struct {
 func (t CIBATerms) withDefaults() CIBATerms {
 	t.Lifetime, t.Interval = or(t.Lifetime, 5*time.Minute), or(t.Interval, 5*time.Second)
 	t.MaxLifetime = max(or(t.MaxLifetime, time.Hour), t.Lifetime)
-	if t.Prompts == 0 {
-		t.Prompts = 12
-	}
+	t.Prompts, t.Misses = cmp.Or(t.Prompts, 12), cmp.Or(t.Misses, 60)
 	return t
 }
 
@@ -89,7 +89,9 @@ func (e *Engine) budgetAskedPerson() ratelimit.Budget {
 	return ratelimit.Budget{Name: "ciba-person", Limit: 3 * e.ciba.terms.Prompts, Per: time.Hour}
 }
 
-var budgetUnknown = ratelimit.Budget{Name: "ciba-unknown", Limit: 60, Per: time.Hour}
+func (e *Engine) budgetUnknown() ratelimit.Budget {
+	return ratelimit.Budget{Name: "ciba-unknown", Limit: e.ciba.terms.Misses, Per: time.Hour}
+}
 
 // Backchannel answers a backchannel authentication request (CIBA §7).
 func (e *Engine) Backchannel(ctx context.Context, call Call) (*AuthRequest, error) {

@@ -227,7 +227,7 @@ func (e *Engine) hintedUser(ctx context.Context, c *client.Client, h hint) (id.U
 	if h.token != "" {
 		return e.tokenUser(ctx, c, h.token)
 	}
-	try, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: budgetUnknown, Value: string(c.ID)})
+	try, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: e.budgetUnknown(), Value: string(c.ID)})
 	if err != nil {
 		return "", err
 	}
