@@ -27,6 +27,11 @@ const (
 	// lease is how long a claim is an instance's that says no more: it died. One that lives says so
 	// every beat, so that an attempt is over, or its process dead, before another one begins.
 	lease = 20 * time.Second
+	beat  = lease / 4
+	// answer is how long a renewal waits for the store, and grace what an attempt has to finish when it is
+	// to end. Both and a beat fit in a lease, so that one renewal may fail.
+	answer = 3 * time.Second
+	grace  = 3 * time.Second
 
 	firstPause  = 5 * time.Second
 	longest     = 15 * time.Minute // also the most that mail is late after an outage
@@ -161,7 +166,8 @@ func (s *Service) attempt(ctx context.Context, k *kind, c claim) error {
 }
 
 // hold renews a claim for as long as its attempt may take, and ends the attempt if the claim is another
-// instance's by now, or could be. Once release has returned, c.until stays as it is.
+// instance's by now, or will be before it can be renewed: a store that says nothing is asked for so long
+// only as leaves the attempt its moment to finish (handle). Once release has returned, c.until stays as it is.
 func (s *Service) hold(ctx context.Context, k *kind, c *claim) (hctx context.Context, release func()) {
 	hctx, cancel := context.WithCancel(ctx)
 	alive, stop := context.WithTimeout(context.WithoutCancel(ctx), k.Patience+margin)
@@ -175,19 +181,28 @@ func (s *Service) hold(ctx context.Context, k *kind, c *claim) (hctx context.Con
 				return
 			case <-t.C:
 			}
-			now := s.d.Clock.Now()
-			until := store.Micros(now.Add(lease))
-			err := s.d.DB.Q(alive).QueryRow(alive, sqlHold, c.ID, c.until, until).Scan(new(string))
-			switch {
-			case err == nil:
-				c.until = until
-			case errors.Is(err, store.ErrNoRows), store.Micros(now) >= c.until:
+			err := s.renew(context.WithoutCancel(ctx), c)
+			left := time.Duration(c.until-store.Micros(s.d.Clock.Now())) * time.Microsecond
+			if errors.Is(err, store.ErrNoRows) || err != nil && left <= beat+answer+grace {
 				cancel()
 				return
 			}
 		}
 	})
 	return hctx, func() { stop(); wg.Wait(); cancel() }
+}
+
+// renew moves the end of a claim. It ends by itself, and never with the attempt: whether the row was
+// written must be known to whoever notes the result.
+func (s *Service) renew(ctx context.Context, c *claim) error {
+	ctx, cancel := context.WithTimeout(ctx, s.answer)
+	defer cancel()
+	until := store.Micros(s.d.Clock.Now().Add(lease))
+	err := s.d.DB.Q(ctx).QueryRow(ctx, sqlHold, c.ID, c.until, until).Scan(new(string))
+	if err == nil {
+		c.until = until
+	}
+	return err
 }
 
 // handle opens the payload and calls the handler. When ctx ends, the attempt has a moment to
@@ -207,7 +222,7 @@ func (s *Service) handle(ctx context.Context, k *kind, c claim) (err error) {
 	hctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.Patience)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		t := time.NewTimer(3 * time.Second)
+		t := time.NewTimer(grace)
 		defer t.Stop()
 		select {
 		case <-t.C:

@@ -90,8 +90,9 @@ type Deps struct {
 
 // Service keeps and delivers messages. It is safe for concurrent use.
 type Service struct {
-	d    Deps
-	beat time.Duration // how often an attempt renews its claim
+	d      Deps
+	beat   time.Duration // how often an attempt renews its claim
+	answer time.Duration // and how long it waits for that
 
 	mu    sync.RWMutex
 	kinds map[string]*kind
@@ -124,7 +125,7 @@ func New(d Deps) (*Service, error) {
 	if d.Observe == nil {
 		d.Observe = func(string, string) {}
 	}
-	return &Service{d: d, beat: lease / 4, kinds: map[string]*kind{}}, nil
+	return &Service{d: d, beat: beat, answer: answer, kinds: map[string]*kind{}}, nil
 }
 
 // Register names the handler of a kind. Register before Put and Run.

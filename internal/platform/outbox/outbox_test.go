@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -541,6 +542,62 @@ func TestDeliver_EndsWithItsClaim(t *testing.T) {
 		}
 	})
 }
+
+// An attempt whose claim cannot be renewed ends before another instance may begin one, whether the store says
+// so or does not answer at all.
+func TestDeliver_EndsBeforeItsClaim(t *testing.T) {
+	t.Parallel()
+	for name, hangs := range map[string]bool{"refusing": false, "silent": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPost(t, storetest.Open(t, store.SQLite), clock.NewFake(start))
+			id := p.put("x", time.Hour)
+			p.beat, p.answer = time.Millisecond, 10*time.Millisecond
+			p.d.DB = p.db.Wrapped(func(q store.Querier) store.Querier { return severed{q, hangs} })
+			until := p.clock.Now().Add(lease)
+			var lost atomic.Bool
+			p.Register("test", func(ctx context.Context, _ Delivery) error {
+				p.clock.Advance(lease / 4) // there is time for another renewal
+				select {
+				case <-ctx.Done():
+					return errors.New("given up too early")
+				case <-time.After(grace + time.Second):
+				}
+				p.clock.Advance(until.Sub(p.clock.Now()) - beat - answer - grace) // and now for none
+				select {
+				case <-ctx.Done():
+					lost.Store(p.clock.Now().Before(until))
+				case <-time.After(10 * grace):
+				}
+				return ctx.Err()
+			}, Options{Patience: 5 * time.Minute})
+			p.deliver(1)
+			if !lost.Load() {
+				t.Errorf("it went on: %+v", p.item(id))
+			}
+		})
+	}
+}
+
+// severed is a store in which no claim is renewed.
+type severed struct {
+	store.Querier
+	hangs bool
+}
+
+func (s severed) QueryRow(ctx context.Context, sql string, args ...any) store.Row {
+	if sql != sqlHold {
+		return s.Querier.QueryRow(ctx, sql, args...)
+	}
+	if s.hangs {
+		<-ctx.Done()
+	}
+	return noRow{}
+}
+
+type noRow struct{}
+
+func (noRow) Scan(...any) error { return store.Fault(true, storetest.ErrInjected) }
 
 // What is said of an attempt that nobody knows the end of can be said again; after the recipient's own
 // refusal everything may be another.
