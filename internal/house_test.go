@@ -264,6 +264,41 @@ func TestSQL_SubsetAndOneOwnerPerTable(t *testing.T) {
 	}
 }
 
+var (
+	reAlter = regexp.MustCompile(`(?m)^ALTER TABLE ([a-z_]+)`)
+	reIndex = regexp.MustCompile(`(?m)^CREATE (?:UNIQUE )?INDEX [a-z_]+ ON ([a-z_]+)`)
+)
+
+// An altered table shuts readers out until its migration ends (Postgres), and an index takes its time: they do
+// not wait for those of other tables.
+func TestMigrations_NobodyWaitsForOtherIndexes(t *testing.T) {
+	t.Parallel()
+	files, _ := filepath.Glob("../migrations/*.sql")
+	looked := 0
+	for _, f := range files {
+		text := readFile(t, f)
+		first := reAlter.FindStringIndex(text)
+		if first == nil || filepath.Base(f) < "0004" { // the others are released
+			continue
+		}
+		looked++
+		own := []string{}
+		for _, re := range []*regexp.Regexp{reAlter, reCreate} {
+			for _, m := range re.FindAllStringSubmatch(text, -1) {
+				own = append(own, m[1])
+			}
+		}
+		for _, m := range reIndex.FindAllStringSubmatch(text[first[0]:], -1) {
+			if !slices.Contains(own, m[1]) {
+				t.Errorf("%s: who reads an altered table waits for the index of %s", f, m[1])
+			}
+		}
+	}
+	if looked == 0 {
+		t.Error("found no migration that alters a table")
+	}
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
