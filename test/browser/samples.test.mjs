@@ -8,11 +8,9 @@ import { once } from 'node:events'
 import { readFileSync, readdirSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { folder, root, run } from '../lib/processes.mjs'
-import { launch, visitor, inspect, assertQuiet } from '../lib/browser.mjs'
+import { launch, visitor, inspect, assertQuiet, wanted } from '../lib/browser.mjs'
 
-// The pictures are for people who look at them: SIGNET_PICTURES=1 takes all four of each state.
-const pictures = Boolean(process.env.SIGNET_PICTURES)
-const variants = pictures
+const variants = wanted
   ? [['light', 1280], ['light', 320], ['dark', 1280], ['dark', 320]]
   : [['light', 1280], ['dark', 320]]
 
@@ -32,7 +30,8 @@ before(async () => {
       res.setHeader('Content-Type', kinds[extname(file)] ?? 'text/plain')
       res.end(readFileSync(join(dir.path, file)))
     } catch {
-      res.writeHead(404).end()
+      // Where a page leads by itself, while it is being looked at, it stays (RFC 9110 §15.3.5).
+      res.writeHead(req.headers['sec-fetch-dest'] === 'document' ? 204 : 404).end()
     }
   }).listen(0, 'localhost')
   await once(server, 'listening')
@@ -66,7 +65,7 @@ describe('samples', { concurrency: true }, () => {
           for (const [scheme, width] of variants) {
             await page.emulateMedia({ colorScheme: scheme })
             await page.setViewportSize({ width, height: width < 500 ? 640 : 800 })
-            await inspect({ ...who, scheme, width }, `sample-${name.replace(`.${lang}`, '')}`, { pictures })
+            await inspect({ ...who, scheme, width }, `sample-${name.replace(`.${lang}`, '')}`)
           }
           assertQuiet(who)
         })
