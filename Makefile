@@ -48,7 +48,7 @@ test-race: ## the Go tests under the race detector, both engines (needs a C comp
 
 .PHONY: test-browser
 test-browser: ## journeys in Chromium, pictures in test/artifacts
-	@test/run.sh setup build browser
+	@SIGNET_PICTURES=1 test/run.sh setup build browser
 
 .PHONY: interop
 interop: ## every client of docs/interop.md against the real server, those that take long to build as well

@@ -1,5 +1,5 @@
 // Every page and every error state, in both languages, both colour schemes, at 320 and 1280 px:
-// nothing for axe-core to find, no sideways scrolling, no small target, a picture of each.
+// nothing for axe-core to find, no sideways scrolling, no small target, and, with SIGNET_PICTURES=1, a picture of each.
 import { test, before, after, describe } from 'node:test'
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'

@@ -10,6 +10,9 @@ import { root } from './processes.mjs'
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pictures = join(root, 'test/artifacts')
 
+/** Pictures of pages are for people who look at them, no test does: with SIGNET_PICTURES=1. */
+export const wanted = Boolean(process.env.SIGNET_PICTURES)
+
 /** Starts Chromium; the caller closes it. */
 export async function launch () {
   const browser = await chromium.launch({
@@ -159,9 +162,9 @@ export async function picture (page, name) {
 /**
  * All of the above for the page as it stands. Light at the full width and dark at 320 px are
  * looked at by axe-core: each scheme and each width once, since colours do not depend on the
- * width nor boxes on the colours. Every variant gets its picture, unless `pictures` is off.
+ * width nor boxes on the colours. Every variant gets its picture where pictures are wanted.
  */
-export async function inspect (visitor, where, { pictures = true } = {}) {
+export async function inspect (visitor, where) {
   const { page, lang, js, scheme, width } = visitor
   if ((scheme === 'light') === (width > 320)) {
     await readable({ ...visitor, options: { ...visitor.options, colorScheme: scheme, viewport: page.viewportSize() } }, async (readable) => {
@@ -169,5 +172,5 @@ export async function inspect (visitor, where, { pictures = true } = {}) {
       await assertFits(readable, where, lang)
     })
   }
-  if (pictures) await picture(page, `${where}.${lang}.${scheme}.${width}${js ? '' : '.nojs'}`)
+  if (wanted) await picture(page, `${where}.${lang}.${scheme}.${width}${js ? '' : '.nojs'}`)
 }
