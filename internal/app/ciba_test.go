@@ -263,3 +263,37 @@ func TestCIBA_Hints(t *testing.T) {
 		}
 	})
 }
+
+// What the application may have is looked at again when the person answers, and the page says so.
+func TestCIBA_Lapsed(t *testing.T) {
+	t.Parallel()
+	apptest.Each(t, apptest.Options{}, func(t *testing.T, a *apptest.App) {
+		person, rp := a.Person(t), bank(t, a)
+		b := a.Browser(t)
+		b.Open("/login")
+		at(t, b.Login(person), http.StatusOK, "/account")
+		q := askPerson(t, rp, person.Email)
+		b.Open("/account/requests")
+		shown := b.Click("Look at it")
+		_, err := a.Clients.Update(t.Context(), rp.ID, func(d *client.Draft) error {
+			d.Metadata.Quarantined = true
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := shown.URL.Path
+		p := at(t, b.Post(path, url.Values{"answer": {"allow"}, "seen": {shown.Value("seen")}}), http.StatusForbidden, path)
+		if !strings.Contains(p.Text(), "Nothing was allowed") || strings.Contains(p.Text(), "makers") {
+			t.Errorf("%s", p)
+		}
+		if got := q.poll(a); got.Error != "authorization_pending" {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+		b.Open(path)
+		at(t, b.Click("answer=deny"), http.StatusOK, "/account/requests")
+		if got := q.poll(a); got.Error != "access_denied" {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	})
+}

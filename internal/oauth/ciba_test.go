@@ -370,6 +370,11 @@ func TestCIBA_ChangesMeanwhile(t *testing.T) {
 		wantCode(t, r.answerAsked(r.user, true), InvalidClient)
 		check(t, r.answerAsked(r.user, false)) // a no is always possible
 		c = r.bank(nil)
+		r.askSomebody(c)
+		r.edit(c, func(m *client.Metadata) { m.Quarantined = true }) // it looks like another one by now
+		wantCode(t, r.answerAsked(r.user, true), UnauthorizedClient)
+		check(t, r.answerAsked(r.user, false))
+		c = r.bank(nil)
 		a := r.askSomebody(c)
 		r.edit(c, func(m *client.Metadata) {
 			m.Scopes = slices.DeleteFunc(slices.Clone(m.Scopes), func(s string) bool { return s == "read" })

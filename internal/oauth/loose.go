@@ -39,6 +39,11 @@ func (e *Engine) prepareLoose(ctx context.Context, g *looseGrant, grantType stri
 	if err != nil {
 		return err
 	}
+	if grantType == client.GrantCIBA { // it may be in quarantine by now, because it took another's looks
+		if err := e.mayAsk(c); err != nil {
+			return err
+		}
+	}
 	if !e.strongEnough(c, g.login) {
 		return unmet()
 	}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -170,9 +171,14 @@ func (p *Pages) askedAnswer(w http.ResponseWriter, r *http.Request) error {
 		return seeOther(w, q.local.Target) // not what the page showed: show it
 	}
 	err = p.d.Engine.DecideAsked(r.Context(), q.asked, p.d.Journeys.LocalLogin(q.m.sess, q.local), answer == "allow")
+	var refused *oauth.Error
 	switch {
 	case errs.Is(err, errs.NotFound): // decided in another window, or too late
 		return p.notAsked(w, r, q.m)
+	case errors.As(err, &refused) && slices.Contains([]string{oauth.LoginRequired, oauth.UnmetRequirements}, refused.Code):
+		return seeOther(w, q.local.Target) // where it is asked for
+	case refused != nil && refused.Status < http.StatusInternalServerError: // what the application may have has changed
+		return p.render(w, http.StatusForbidden, "message", p.askedMessage(r, q.m, "asked.title", "asked.lapsed"))
 	case err != nil:
 		return err
 	case answer == "deny":

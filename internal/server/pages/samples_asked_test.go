@@ -42,5 +42,6 @@ func askedSamples(t testing.TB, p *Pages, loc *locale, add func(name, page strin
 	}
 	add("asked-confirm-unverified", "asked_confirm", 200, plain)
 	add("asked-gone", "message", 404, p.askedMessage(one, m, "asked.gone", oauth.KeyNotAsked))
+	add("asked-lapsed", "message", 403, p.askedMessage(one, m, "asked.title", "asked.lapsed"))
 	add("asked-unmet", "message", 403, p.askedMessage(one, m, "asked.title", "device.unmet"))
 }
