@@ -143,24 +143,29 @@ func migratedSQLite(t testing.TB) []byte {
 	return file.bytes
 }
 
+// template is the migrated database that is cloned, and the connections that do it, which last as
+// long as the process: to connect costs the server a quarter of a clone.
 var template struct {
 	sync.Mutex
-	name string
+	admin *store.DB
+	name  string
 }
 
 // newPostgres clones a template database that is migrated once per schema version: a clone
 // takes about 40 ms, a migration several times that.
 func newPostgres(t testing.TB) string {
 	t.Helper()
-	ctx := context.Background()
 	base := os.Getenv("SIGNET_TEST_POSTGRES")
-	admin, err := pg.Open(ctx, base, pg.Options{MaxConns: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(admin.Close)
 	template.Lock()
 	defer template.Unlock()
+	if template.admin == nil {
+		db, err := pg.Open(context.Background(), base, pg.Options{MaxConns: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.admin = db
+	}
+	admin := template.admin
 	if template.name == "" {
 		sum := sha256.New()
 		for _, s := range Steps(t, store.Postgres) {
