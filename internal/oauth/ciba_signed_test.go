@@ -161,7 +161,9 @@ func TestRace_CIBASigned(t *testing.T) {
 	eachTwo(t, func(a, b *rig) {
 		k := newClientKey(t)
 		c := a.signer(k, nil)
-		a.ciba.terms.Prompts, b.ciba.terms.Prompts = racers, racers
+		for _, r := range []*rig{a, b} { // a hint that is being looked at counts as a miss until it was none
+			r.ciba.terms.Prompts, r.ciba.terms.Misses = racers, racers
+		}
 		object := k.requestObject(t, a.signedAsk(c, nil))
 		won, failed := race(a, b, func(r *rig) (*AuthRequest, error) { return r.trySigned(c, object) })
 		if len(won) != 1 || a.count(`SELECT COUNT(*) FROM ciba_request`) != 1 {
