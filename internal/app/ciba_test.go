@@ -196,7 +196,9 @@ func TestCIBA_SecondFactor(t *testing.T) {
 		person := a.Person(t)
 		ph := withPhone(t, a, person)
 		for name, q := range map[string]func() asked{
-			"of everybody": func() asked { return askPerson(t, bank(t, a, func(m *client.Metadata) { m.RequireMFA = true }), person.Email) },
+			"of everybody": func() asked {
+				return askPerson(t, bank(t, a, func(m *client.Metadata) { m.RequireMFA = true }), person.Email)
+			},
 			"of this request": func() asked {
 				return askPerson(t, bank(t, a), person.Email, "acr_values", "urn:signet:acr:2fa")
 			},
