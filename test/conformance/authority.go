@@ -92,6 +92,11 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
+// shown is a certificate as the suite is given it.
+func (i identity) shown(a *authority) map[string]string {
+	return map[string]string{"cert": string(i.cert), "key": string(i.key), "ca": string(a.pem())}
+}
+
 func (i identity) tls() (tls.Certificate, error) { return tls.X509KeyPair(i.cert, i.key) }
 
 // write puts the certificate and the key into files and returns their names.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"slices"
 )
@@ -14,15 +15,16 @@ type registration struct {
 var allScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
 
 // register makes the clients of a plan.
-func register(p plan, a *authority) (registration, error) {
-	r := registration{suite: map[string]any{}}
+func register(p plan, a *authority) (*registration, error) {
+	r := &registration{suite: map[string]any{}}
 	switch {
 	case p.fapi():
-		err := r.addFAPI(p, a)
-		return r, err
+		return r, r.addFAPI(p, a)
 	case p.dynamic:
 		r.suite["client"] = map[string]any{"client_name": "Conformance one"}
 		r.suite["client2"] = map[string]any{"client_name": "Conformance two"}
+	case p.variant["client_auth_type"] == "mtls":
+		return r, errors.Join(r.addByCertificate(p, a, "client", "mtls", "one"), r.addByCertificate(p, a, "client2", "mtls2", "two"))
 	default:
 		r.add(p, "client", "one", "client_secret_basic")
 		r.add(p, "client_secret_post", "post", "client_secret_post")
@@ -55,6 +57,22 @@ func (r *registration) add(p plan, place, name, method string) {
 	r.provider = append(r.provider, c)
 }
 
+// addByCertificate registers one that authenticates by a certificate in the place of a secret.
+func (r *registration) addByCertificate(p plan, a *authority, place, mtls, name string) error {
+	r.add(p, place, name, "")
+	c, metadata, id := r.provider[len(r.provider)-1], map[string]any{}, p.alias()+"-"+name
+	cert, err := a.issue(id)
+	if err != nil {
+		return err
+	}
+	delete(c, "secret")
+	byCertificate(c, metadata, id)
+	c["metadata"] = metadata
+	r.suite[place] = map[string]any{"client_id": id}
+	r.suite[mtls] = cert.shown(a)
+	return nil
+}
+
 // grants are the grant types that go with response types (OpenID Connect Registration §2).
 func grants(responseTypes []string) []string {
 	code := []string{"authorization_code", "refresh_token"}
@@ -76,7 +94,7 @@ func scopes(responseTypes []string) []string {
 }
 
 // configuration is what the suite is given with a plan.
-func configuration(p plan, r registration) map[string]any {
+func configuration(p plan, r *registration) map[string]any {
 	c := map[string]any{
 		"description": "Signet, " + p.key,
 		"server": map[string]any{"discoveryUrl": issuer + "/.well-known/openid-configuration",

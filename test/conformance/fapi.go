@@ -79,7 +79,7 @@ func (r *registration) addFAPI(p plan, a *authority) error {
 		}
 		r.suite[c.place] = map[string]any{"client_id": id, "scope": p.scope(), "jwks": private, "dpop_signing_alg": "ES256",
 			"hint_type": "login_hint", "hint_value": p.person(), "acr_value": passwordOnly}
-		r.suite[c.mtls] = map[string]string{"cert": string(cert.cert), "key": string(cert.key), "ca": string(a.pem())}
+		r.suite[c.mtls] = cert.shown(a)
 		client := fapiClient(p, id, "Conformance "+c.name, p.endpoint()+"/callback"+c.query, public)
 		if p.ciba() {
 			client = cibaClient(p, id, "Conformance "+c.name, public)

@@ -125,16 +125,23 @@ var groups = []group{
 		name: "authentication", about: "the same, and with a listener that asks clients for certificates",
 		settings: with(openRegistration, "mtls", certificates), rotates: true,
 		plans: []plan{
-			authenticated("private_key_jwt"), authenticated("client_secret_jwt"), authenticated("mtls"),
+			authenticated("private_key_jwt"), authenticated("client_secret_jwt"),
+			authenticated("mtls").registered(), // the suite registers its own with a method of no standard
 		},
 	},
 }
 
-// authenticated is the plan of all modules about OpenID Connect, for a way in which clients that
-// register themselves authenticate.
+// authenticated is the plan of all modules about OpenID Connect, for a way in which clients, which here
+// register themselves, authenticate.
 func authenticated(method string) plan {
 	return plan{key: "auth-" + method, name: "oidcc-test-plan", dynamic: true, variant: choices{
 		"client_auth_type": method, "response_type": "code", "response_mode": "default", "client_registration": "dynamic_client"}}
+}
+
+// registered is the plan with clients that the operator registered.
+func (p plan) registered() plan {
+	p.dynamic = false
+	return p.with(choices{"client_registration": "static_client"})
 }
 
 // with is settings with one more section.

@@ -134,7 +134,7 @@ func checkNames(ctx context.Context) error {
 
 // runGroup runs plans of a group against a fresh provider.
 func (r *rig) runGroup(ctx context.Context, g group, plans []plan) ([]planResult, error) {
-	registrations := make([]registration, len(plans))
+	registrations := make([]*registration, len(plans))
 	r.resource.person.forget()
 	api, resource := r.resource.registered()
 	clients := []map[string]any{resource}
