@@ -58,6 +58,7 @@ for (const js of [true, false]) {
       await page.waitForURL('**/account/requests/*')
       const text = await page.textContent('main')
       for (const words of ['Front desk', 'W4SC-7TQ']) assert.ok(text.includes(words), words)
+      assert.ok(!text.includes('until you sign out'), 'no session of this browser ends it')
       if (js) await assertAccessible(page, 'ciba-confirm')
       assert.equal((await poll(asked)).error, 'authorization_pending')
       await allow(page)

@@ -47,6 +47,7 @@ for (const js of [true, false]) {
       await page.waitForSelector('h2')
       const text = await page.textContent('main')
       for (const words of ['Living room', started.user_code, 'own device']) assert.ok(text.includes(words), words)
+      assert.ok(!text.includes('until you sign out'), 'no session of this browser ends it')
       if (js) await assertAccessible(page, 'device-confirm')
       await allow(page)
       await page.waitForURL('**/device?done=allowed')

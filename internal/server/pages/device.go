@@ -182,8 +182,12 @@ type wish struct {
 
 func (p *Pages) wishOf(m *member, c *client.Client, apis *client.APIs, scopes, resources []string, details []oauth.Detail) wish {
 	who := &visit{loc: m.loc, owed: signin.Owed{Account: &m.account}}
+	asks := p.permissions(who, apis, scopes)
+	if i := slices.Index(scopes, "offline_access"); i >= 0 { // no session of this browser ends it
+		asks[i].Detail = m.loc.T("scope.offline_access.elsewhere")
+	}
 	return wish{
-		New:     append(p.permissions(who, apis, scopes), resourceNames(m.loc, apis, resources)...),
+		New:     append(asks, resourceNames(m.loc, apis, resources)...),
 		Details: detailsInWords(details), Origin: p.originOf(m.loc, c),
 	}
 }
