@@ -59,12 +59,20 @@ func network(t testing.TB, a *apptest.App, ip string) *apptest.Browser {
 	return visitor(t, a, "X-Forwarded-For", ip)
 }
 
-// guess submits the login form and returns the status.
-func guess(b *apptest.Browser, name, password string) int {
-	if b.Page == nil || !b.Page.Has("identifier") {
-		b.Open("/login")
+// guess submits the login form and returns the status. A server that sheds load has looked at nothing, so
+// the guess is made again: a machine with other work is no part of these tests.
+func guess(b *apptest.Browser, name, password string) (status int) {
+	for range 40 {
+		if b.Page == nil || !b.Page.Has("identifier") {
+			b.Open("/login")
+		}
+		status = b.Submit(url.Values{"identifier": {name}, "password": {password}}).Status
+		if status != http.StatusServiceUnavailable {
+			break
+		}
+		time.Sleep(250 * time.Millisecond)
 	}
-	return b.Submit(url.Values{"identifier": {name}, "password": {password}}).Status
+	return status
 }
 
 // Security case LG-04: one budget for one account, over networks, instances, spellings and pages; and
