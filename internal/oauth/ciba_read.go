@@ -89,7 +89,7 @@ func unseen(r rune) bool {
 }
 
 // recognizable demands of clients under FAPI something by which the person tells this request from another's
-// (FAPI-CIBA §5.2.2 no. 2): a message, or what is to be authorized in detail.
+// (FAPI-CIBA §5.2.2): a message, or what is to be authorized in detail.
 func recognizable(c *client.Client, ask *cibaAsk) error {
 	if c.Metadata.UnderFAPI() && ask.Message == "" && len(ask.Details) == 0 {
 		return refuse(InvalidRequest, "This application must send a binding_message or authorization_details.")

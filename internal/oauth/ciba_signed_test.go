@@ -141,7 +141,7 @@ func TestCIBASigned_Profile(t *testing.T) {
 		}
 		wantCode(t, send(askForm(r)), InvalidRequest)
 		check(t, send(values("request", k.requestObject(t, r.signedAsk(c, nil)))))
-		// What the person compares it by is demanded under FAPI (FAPI-CIBA §5.2.2 no. 2).
+		// What the person compares it by is demanded under FAPI (FAPI-CIBA §5.2.2).
 		err := send(values("request", k.requestObject(t, r.signedAsk(c, set("binding_message", nil)))))
 		if must(r.clients.Recorded(t.Context(), c)).Metadata.UnderFAPI() {
 			wantCode(t, err, InvalidRequest)
