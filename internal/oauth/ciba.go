@@ -129,7 +129,7 @@ func (e *Engine) mayAsk(c *client.Client) error {
 		return refuse(UnauthorizedClient, "The application is not registered for this grant type.")
 	case c.Public():
 		return refuse(UnauthorizedClient, "Only applications that authenticate may ask people.")
-	case strange(c) && !e.ciba.terms.Registered:
+	case c.Unvetted() && !e.ciba.terms.Registered:
 		return refuse(UnauthorizedClient, "An operator has to let the application in before it may ask people.")
 	}
 	return nil

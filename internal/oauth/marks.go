@@ -28,8 +28,7 @@ var markDocumentBudget = ratelimit.Budget{Name: "mark-document", Limit: 6000, Pe
 // there is one each network, and nobody takes what others of the client need. Never in a transaction
 // (ratelimit.Reserve).
 func (e *Engine) boundMarks(ctx context.Context, c *client.Client, user id.User) error {
-	document := c.ManagedBy == client.ManagedByDocument
-	if !document && !c.Metadata.Quarantined {
+	if !c.Unvetted() {
 		return nil
 	}
 	if e.limits == nil {
@@ -41,7 +40,7 @@ func (e *Engine) boundMarks(ctx context.Context, c *client.Client, user id.User)
 		who += "\x00" + string(user)
 	case c.Public():
 		who += "\x00" + ratelimit.SourceNetwork(audit.SourceOf(ctx).IP)
-	case document && !c.Strange():
+	case c.ManagedBy == client.ManagedByDocument && !c.Strange():
 		budget = markDocumentBudget
 	}
 	_, err := e.limits.Reserve(ctx, ratelimit.Key{Budget: budget, Value: who})

@@ -63,7 +63,7 @@ func (e *Engine) Push(ctx context.Context, call Call) (*Pushed, error) {
 	if call.Form.Has("request_uri") { // RFC 9126 §2.1
 		return nil, refuse(InvalidRequest, "request_uri cannot be pushed.")
 	}
-	if strange(c) {
+	if c.Public() || c.Unvetted() { // anybody can push for it, or could have made one to push for
 		if e.limits == nil {
 			return nil, refuse(UnauthorizedClient, "Public clients cannot push here.")
 		}
@@ -86,11 +86,6 @@ func (e *Engine) Push(ctx context.Context, call Call) (*Pushed, error) {
 		return nil, AsError(err)
 	}
 	return &Pushed{RequestURI: pushedURN + kept.Token.Reveal(), ExpiresIn: int64(pushedLife / time.Second)}, nil
-}
-
-// strange reports whether anybody can push for a client, or could have made one to push for.
-func strange(c *client.Client) bool {
-	return c.Public() || c.Metadata.Quarantined || c.ManagedBy == client.ManagedByDocument
 }
 
 func (e *Engine) checkPush(ctx context.Context, c *client.Client, call *Call) (*Request, error) {

@@ -137,6 +137,11 @@ func (c *Client) Active() bool { return c.Status == Active }
 // Public reports whether the client cannot keep a secret (RFC 6749 §2.1).
 func (c *Client) Public() bool { return c.Metadata.AuthMethod == None }
 
+// Unvetted reports whether no operator made the client, or let it in: it registered itself, or is a document.
+func (c *Client) Unvetted() bool {
+	return c.Metadata.Quarantined || c.ManagedBy == ManagedByDocument
+}
+
 // Strange reports whether nobody let the client in so far: no operator looked at it, or nobody ever came
 // in through its document.
 func (c *Client) Strange() bool {
