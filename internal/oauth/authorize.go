@@ -221,7 +221,7 @@ func checkMaxAge(_ context.Context, a *authorization) error {
 	if !a.form.Has("max_age") {
 		return nil
 	}
-	seconds, ok := parseMaxAge(a.get("max_age"))
+	seconds, ok := parseSeconds(a.get("max_age"))
 	if !ok {
 		return refuse(InvalidRequest, "max_age is not a number of seconds.")
 	}

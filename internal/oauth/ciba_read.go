@@ -103,7 +103,7 @@ func (e *Engine) readExpiry(form url.Values) (time.Duration, error) {
 	if text == "" {
 		return e.ciba.terms.Lifetime, nil
 	}
-	seconds, ok := parseMaxAge(text) // of the same form
+	seconds, ok := parseSeconds(text)
 	if !ok || seconds == 0 {
 		return 0, refuse(InvalidRequest, "requested_expiry is not a positive number of seconds.")
 	}

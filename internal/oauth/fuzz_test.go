@@ -131,7 +131,7 @@ func FuzzParseMaxAge(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		n, ok := parseMaxAge(s)
+		n, ok := parseSeconds(s)
 		if ok && (n < 0 || n > maxMaxAge || strings.Trim(s, "0123456789") != "") {
 			t.Fatalf("%q gave %d", s, n)
 		}

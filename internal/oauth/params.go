@@ -106,9 +106,9 @@ func parseResources(values []string) (resources []string, ok bool) {
 	return resources, true
 }
 
-// parseMaxAge reads max_age (OIDC Core §3.1.2.1): digits only, within bounds. A value that does
+// parseSeconds reads max_age (OIDC Core §3.1.2.1) and requested_expiry (CIBA §7.1): digits only, within bounds. A value that does
 // not parse is an error, never "no limit".
-func parseMaxAge(s string) (seconds int64, ok bool) {
+func parseSeconds(s string) (seconds int64, ok bool) {
 	if s == "" || len(s) > 10 {
 		return 0, false
 	}
