@@ -442,11 +442,7 @@ func (s *Service) EndOthers(ctx context.Context, user id.User, except id.Session
 
 // login is what an application is told of a sign-in.
 func (s *Service) login(j *Journey, sess *session.Session) oauth.Login {
-	counted := sess.Without(s.facts(j, nil).stale(j.CreatedAt))
-	return oauth.Login{
-		User: sess.User, Session: sess.ID, AuthTime: sess.AuthTime(), ACR: counted.ACR(j.Request.ACRValues...), AMR: counted.AMR(),
-		Remembered: sess.Has(session.KnownBrowser),
-	}
+	return s.loginSince(j, sess, j.CreatedAt, j.Request.ACRValues)
 }
 
 // refusal returns the protocol error in err if the application may hear it: the user, session,
